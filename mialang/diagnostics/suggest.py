@@ -1,0 +1,37 @@
+"""Did you mean: the known word nearest to an unknown one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+
+def closest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Return up to `most` known words that look like a slip of `word`, best first.
+
+    Case and the difference between `_` and `-` do not count; a prefix of at least three letters does.
+    """
+
+    def folded(text: str) -> str:
+        return text.casefold().replace("-", "_")
+
+    target = folded(word)
+    scored = []
+    for candidate in sorted(set(known)):
+        other = folded(candidate)
+        ratio = SequenceMatcher(None, target, other).ratio()
+        if len(target) >= 3 and (other.startswith(target) or target.startswith(other)):
+            ratio = max(ratio, 0.75)
+        if ratio >= 0.6:
+            scored.append((-ratio, candidate))
+    return [candidate for _, candidate in sorted(scored)[:most]]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a help line for an unknown word: the nearest known one, or the short list of all, or nothing."""
+    known = sorted(set(known))
+    if near := closest(word, known):
+        return f"did you mean `{near[0]}`?"
+    if known and len(known) <= 12:
+        return "known here: " + ", ".join(f"`{name}`" for name in known)
+    return ""

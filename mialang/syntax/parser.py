@@ -1,0 +1,197 @@
+"""From text to tree: an LALR(1) parser with recovery, so that one run reports every independent problem.
+
+Recovery costs nothing on a good file. While parsing, one number is kept per open block: the height of the parser's
+stack where an entry may start. After an error, tokens are dropped up to a line that starts an entry (or closes a
+block), the stack is cut back to that height, and parsing goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lark import Token
+from lark.exceptions import UnexpectedToken
+from lark.parsers.lalr_parser_state import ParseConf, ParserState
+
+from mialang.diagnostics import Diagnostic, error
+from mialang.source import Source, Span
+from mialang.syntax import tree
+from mialang.syntax.build import DEEPEST, Builder, TooDeep
+from mialang.syntax.explain import Situation, explain
+from mialang.syntax.grammar import lex, parse_table, soften, tree_builder
+
+ITEM_STARTS = {"NAME", "VERB", "IMPORT", "PARAM", "LET"}
+OPENING = {"LBRACE", "LPAR", "LSQB"}
+CLOSING = {"RBRACE": "LBRACE", "RPAR": "LPAR", "RSQB": "LSQB"}
+MOST_FINDINGS = 50
+
+
+def parse(source: Source) -> tuple[tree.File | None, list[Diagnostic]]:
+    """Parse a source.
+
+    Returns the tree and no finding, or no tree and at least one finding.
+    """
+    if binary := _binary(source):
+        return None, [binary]
+    if not next(lex(source.text), None):
+        span = Span(source, 0, 0)
+        return None, [error("E0108", "this file says nothing", span).help("`mialang init` writes a first spec")]
+    run = _Run(source)
+    result = run.whole()
+    return (None, run.found) if run.found else (result, [])
+
+
+def _binary(source: Source) -> Diagnostic | None:
+    odd = re.search(r"[\x00-\x08\x0e-\x1f]", source.text)
+    if odd is None:
+        return None
+    span = Span(source, odd.start(), odd.end())
+    return error("E0105", "this file is not text", span, "a control character stands here").help(
+        "give the path of a `.mia` file; data files are named inside a spec, by a `data` block"
+    )
+
+
+class _Run:
+    """One pass over a source."""
+
+    def __init__(self, source: Source) -> None:
+        callbacks: Any = tree_builder().create_callback(Builder(source))  # type: ignore[no-untyped-call]
+        configuration: ParseConf[int] = ParseConf(parse_table(), callbacks, "start")
+        self.source = source
+        self.state: ParserState[int] = ParserState(configuration, None)  # type: ignore[arg-type]
+        self.found: list[Diagnostic] = []
+        self.before: tuple[Token, ...] = ()  # the last two tokens that the parser took
+        self.brackets: list[Token] = []
+        self.heights = [1]  # per open brace, outermost first: the stack's height where an entry may start
+        self.skipping: int | None = None  # while recovering: how many braces may be open where parsing resumes
+
+    def whole(self) -> tree.File | None:
+        """Feed every token; return the tree if nothing was wrong."""
+        result: tree.File | None = None
+        for token in self._tokens():
+            if len(self.found) >= MOST_FINDINGS:
+                break
+            if self.skipping is not None:
+                if not self._can_resume(token):
+                    self._track(token)
+                    self.skipping = min(self.skipping, len(self.heights) - 1)
+                    continue
+                self._resume()
+            result = self._feed(token)
+            if self.skipping is not None and self._can_resume(token) and token.type != "$END":
+                self._resume()
+                if not self._fits(token):
+                    self.skipping = len(self.heights) - 1
+                    self._track(token)
+                    continue
+                self._feed(token)
+        return result
+
+    def _tokens(self) -> Iterator[Token]:
+        yield from lex(self.source.text)
+        end = len(self.source.text.rstrip())
+        yield Token("$END", "", start_pos=end, end_pos=end)
+
+    def _fits(self, token: Token) -> bool:
+        return soften(token, self.state.position, self.source.text).type in parse_table().states[self.state.position]
+
+    def _feed(self, token: Token) -> tree.File | None:
+        """Give the parser one token; on an error record the finding and start skipping."""
+        token = soften(token, self.state.position, self.source.text)
+        if token.type == "UNCLOSED" and "STRING" in parse_table().states[self.state.position]:
+            self._close_text(token)
+            return None
+        if token.type == "STRING":
+            self._check_escapes(token)
+        starts_entry = token.type in ITEM_STARTS and "VERB" in parse_table().states[self.state.position]
+        result = None
+        waiting = self.state.position
+        try:
+            result = self.state.feed_token(token, token.type == "$END")
+        except (UnexpectedToken, TooDeep) as problem:
+            self.found.append(self._finding(token, waiting, problem))
+            self.skipping = len(self.heights) - 1
+            if token.type in CLOSING and self._can_resume(token):
+                return None
+        else:
+            if starts_entry:
+                self.heights[-1] = len(self.state.state_stack) - 1
+        self._track(token)
+        if self.skipping is not None:
+            self.skipping = min(self.skipping, len(self.heights) - 1)
+        self.before = (*self.before[-1:], token)
+        return result
+
+    def _situation(self, token: Token, waiting: int) -> Situation:
+        values = tuple(self.state.value_stack)
+        return Situation(self.source, token, self.before, tuple(self.brackets), waiting, values)
+
+    def _finding(self, token: Token, waiting: int, problem: UnexpectedToken | TooDeep) -> Diagnostic:
+        if isinstance(problem, TooDeep):
+            span = Span(self.source, problem.span.start, problem.span.start + 1)
+            title = f"this is nested more than {DEEPEST} levels deep"
+            return error("E0106", title, span, "the outermost level starts here").help(
+                "name a part of it with `let` and use the name"
+            )
+        return explain(self._situation(token, waiting))
+
+    def _close_text(self, token: Token) -> None:
+        """Report an unclosed text, then go on as if its quote stood before a `{` that ends the line."""
+        self.found.append(explain(self._situation(token, self.state.position)))
+        start = token.start_pos or 0
+        text = str(token).rstrip()
+        opens = text.endswith("{")
+        end = start + len(text) - opens
+        self._feed(Token("STRING", '""', start_pos=start, end_pos=end))
+        if opens and self.skipping is None:
+            self._feed(Token("LBRACE", "{", start_pos=end, end_pos=end + 1))
+
+    def _check_escapes(self, token: Token) -> None:
+        for odd in re.finditer(r"\\(.)", str(token)):
+            if odd[1] in 'nt"\\':
+                continue
+            start = (token.start_pos or 0) + odd.start()
+            span = Span(self.source, start, start + 2)
+            title = f"`{odd[0]}` is not an escape"
+            self.found.append(
+                error("E0104", title, span, "a backslash has a meaning inside quotes").help(
+                    r"write `\\` for a backslash; `\n`, `\t` and `\"` are the other escapes"
+                )
+            )
+
+    def _track(self, token: Token) -> None:
+        """Keep the open brackets, and per open brace the height at which its first entry may start."""
+        if token.type in OPENING:
+            self.brackets.append(token)
+            if token.type == "LBRACE":
+                self.heights.append(len(self.state.state_stack))
+        elif token.type in CLOSING and any(bracket.type == CLOSING[token.type] for bracket in self.brackets):
+            while True:
+                closed = self.brackets.pop()
+                if closed.type == "LBRACE":
+                    self.heights.pop()
+                if closed.type == CLOSING[token.type]:
+                    return
+
+    def _can_resume(self, token: Token) -> bool:
+        """Whether a token begins a line with an entry or a closing brace, no deeper than where the error was."""
+        if token.type == "$END":
+            return True
+        start = token.start_pos or 0
+        first = not self.source.text[self.source.text.rfind("\n", 0, start) + 1 : start].strip()
+        deep_enough = self.skipping is not None and len(self.heights) - 1 <= self.skipping
+        return (
+            first and deep_enough and (token.type in ITEM_STARTS or (token.type == "RBRACE" and len(self.heights) > 1))
+        )
+
+    def _resume(self) -> None:
+        """Cut the parser back to where an entry may start in the innermost open block."""
+        height = self.heights[-1]
+        del self.state.state_stack[height:]
+        del self.state.value_stack[height - 1 :]
+        while self.brackets and self.brackets[-1].type != "LBRACE":
+            self.brackets.pop()
+        self.skipping = None
+        self.before = ()
