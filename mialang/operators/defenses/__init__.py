@@ -1,0 +1,1 @@
+"""Defenses: changes to training and to answers."""

@@ -1,0 +1,45 @@
+"""Handles: the only way in which an operator asks a model anything."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+
+
+class Handle(Protocol):
+    """A model behind its access: it answers what is granted, meters it, and refuses the rest.
+
+    The engine supplies the class. Operators cannot tell the target from a decoy, nor a metered model from their own.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the model is called in formulas and messages."""
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Original class ids; column j of `scores` belongs to `classes[j]`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+
+    @property
+    def remaining(self) -> int | None:
+        """How many questions may still be asked; None = unmetered."""
+
+    def ask(self, name: str, x: torch.Tensor, **size: Any) -> torch.Tensor:
+        """Answer `n` questions.
+
+        Args:
+            name: an observable (`logits`, `scores`, `top_k`, `label`, `features`…).
+            x: `[n, *shape]`, in the model's input range. If it requires gradients, so does the answer.
+            size: parameters of the observable, as `k` of `top_k`.
+
+        Returns:
+            `[n, …]`; for `label`, class ids `[n]`.
+        """
+
+    def column(self, labels: torch.Tensor) -> torch.Tensor:
+        """Map class ids `[n]` to columns of `scores` `[n]`."""

@@ -1,0 +1,1 @@
+"""Operators for images: `[n, channels, height, width]` with values in [0, 1]."""

@@ -1,0 +1,137 @@
+"""Label-only search by boundary repulsion: every output climbs away from the nearest border of its class."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from mialang.operators.candidates import Candidates
+from mialang.operators.handles import Handle
+from mialang.operators.run import Run
+from mialang.operators.selection import rank_within
+from mialang.operators.spaces import Space
+
+DRAWS = 256  # codes asked about at once while starts are looked for
+
+
+@torch.inference_mode()
+def sphere_repulsion(
+    *,
+    over: Space,
+    of: Handle,
+    points: int,
+    radius: float,
+    growth: float,
+    inside: float,
+    stride: float,
+    patience: int,
+    starts: int,
+    at_most: int,
+    run: Run,
+) -> Candidates:
+    """Move codes to where a ball as large as possible keeps its label (BREP-MI; Kahla et al., CVPR 2022).
+
+    Per step and output, `points` directions u_i are drawn on the sphere of radius R about z. If more than `inside` of
+    them keep the label, R grows by `growth`. Then `z' = project(z − min(R/3, stride) · mean_i 1[outside_i] u_i)` is
+    accepted if it keeps the label; a rejected step counts as a step. An output stops after `patience` steps without
+    growth, or before it would exceed `at_most` questions. Starts are drawn from the space until every class has
+    `starts` of them, or half of all questions are spent.
+
+    Returns:
+        Up to `starts` outputs per class; `scores` holds the last radius, `asked` the questions per output, those for
+        starts shared evenly. Classes for which no start was found have no output and stay in `attempted`.
+    """
+    outputs = starts * len(of.classes)
+    code, labels, drawn = _starts(over, of, starts, outputs * (at_most // 2), run.generator)
+    climb = _Climb(over, of, points, growth, inside, stride, patience, at_most, run)
+    asked = torch.full((len(code),), math.ceil(drawn / outputs))
+    code, radii, asked = climb(code, labels, torch.full((len(code),), radius), asked)
+    run.note("starts_drawn", drawn)
+    run.note("classes_without_start", sorted(set(of.classes) - set(labels.tolist())))
+    values = over.decode(code) if len(code) else torch.empty(0, *of.shape)
+    return Candidates(
+        values=values.clone(),
+        labels=labels,
+        scores=radii,
+        group=labels,
+        attempted=of.classes,
+        code=code,
+        asked=asked,
+    )
+
+
+def _starts(
+    over: Space, of: Handle, each: int, limit: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Return the first `each` codes found per class, their class ids, and how many codes were asked about."""
+    codes, labels, drawn = [], [], 0
+    while drawn < limit:
+        n = min(DRAWS, limit - drawn, limit if of.remaining is None else of.remaining)
+        if n == 0:
+            break
+        code = over.start(n, generator)
+        codes.append(code)
+        labels.append(of.ask("label", over.decode(code)))
+        drawn += n
+        found = torch.cat(labels)
+        if all(int((found == unit).sum()) >= each for unit in of.classes):
+            break
+    if not codes:
+        return over.start(1, generator)[:0], torch.empty(0, dtype=torch.long), 0
+    found = torch.cat(labels)
+    order = torch.argsort(found, stable=True)
+    rows = order[rank_within(found[order]) < each]
+    return torch.cat(codes)[rows], found[rows], drawn
+
+
+@dataclass
+class _Climb:
+    over: Space
+    of: Handle
+    points: int
+    growth: float
+    inside: float
+    stride: float
+    patience: int
+    at_most: int
+    run: Run
+
+    def __call__(
+        self, code: torch.Tensor, labels: torch.Tensor, radius: torch.Tensor, asked: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return codes, radii and questions asked when every output has stopped."""
+        idle = torch.zeros(len(code), dtype=torch.long)
+        price, rejected, short = self.points + 1, 0, False
+        while True:
+            rows = torch.nonzero((idle < self.patience) & (asked + price <= self.at_most)).squeeze(1)
+            short = self.of.remaining is not None and self.of.remaining < len(rows) * price
+            if len(rows) == 0 or short:
+                break
+            moved, grown, kept = self._step(code[rows], labels[rows], radius[rows])
+            code[rows] = torch.where(kept.reshape(-1, *[1] * (code.dim() - 1)), moved, code[rows])
+            radius[rows] = torch.where(grown, radius[rows] * self.growth, radius[rows])
+            idle[rows] = torch.where(grown, 0, idle[rows] + 1)
+            asked[rows] += price
+            rejected += int((~kept).sum())
+            self.run.progress(int(asked.sum()), self.at_most * len(asked), radius=float(radius.mean()))
+        self.run.note("steps_rejected", rejected)
+        self.run.note("stopped_by_access_budget", short)
+        return code, radius, asked
+
+    def _step(
+        self, code: torch.Tensor, labels: torch.Tensor, radius: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the codes proposed, which balls grow, and which proposals keep their label."""
+        flat = code.flatten(1)
+        directions = torch.randn(len(flat), self.points, flat.shape[1], generator=self.run.generator)
+        directions = directions / directions.norm(dim=2, keepdim=True)
+        sphere = flat[:, None] + radius[:, None, None] * directions
+        answers = self.of.ask("label", self.over.decode(sphere.reshape(-1, *code.shape[1:])))
+        keeps = answers.reshape(len(code), self.points) == labels[:, None]
+        away = (directions * ~keeps[:, :, None]).mean(1)
+        step = (radius / 3).clamp_max(self.stride)
+        moved = self.over.project((flat - step[:, None] * away).reshape(code.shape))
+        kept = self.of.ask("label", self.over.decode(moved)) == labels
+        return moved, keeps.float().mean(1) > self.inside, kept

@@ -1,0 +1,82 @@
+"""What a step is given beside its parameters: a seed, a place to report to, a device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from mialang.operators.errors import OperatorError
+
+Json: TypeAlias = Any  # a recursive alias for JSON values buys little and costs a cast at every use
+Listener: TypeAlias = Callable[[int, int, dict[str, float]], None]
+
+
+def _silent(done: int, total: int, figures: dict[str, float]) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of one step.
+
+    Attributes:
+        seed: seed of the step; equal seeds give equal bytes at an equal thread count.
+        device: where tensors live while the step works; artefacts are always handed over on the CPU.
+        data: directory in which data files are looked for before `MIALANG_DATA`; None = only there.
+        listener: receives `(done, total, figures)` on every `progress`.
+        notes: facts kept as evidence, filled by `note`.
+    """
+
+    seed: int
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    data: Path | None = None
+    listener: Listener = _silent
+    notes: dict[str, Json] = field(default_factory=dict)
+    generator: torch.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Seed the step's own generator of random numbers."""
+        object.__setattr__(self, "generator", torch.Generator().manual_seed(self.seed))
+
+    @contextmanager
+    def seeded(self) -> Iterator[None]:
+        """Fork torch's global state and seed it, for initialisation and dropout inside `nn.Module`s."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            yield
+
+    def progress(self, done: int, total: int, **figures: float) -> None:
+        """Report that `done` of `total` units of work are finished."""
+        self.listener(done, total, figures)
+
+    def note(self, name: str, value: Json) -> None:
+        """Keep a JSON fact as evidence with the step."""
+        self.notes[name] = value
+
+    def find(self, *names: str) -> Path:
+        """Return the first of several files or folders that exists, searching the data directories in order.
+
+        Args:
+            names: paths, absolute or relative to a data directory (or, last, to the working directory).
+
+        Raises:
+            OperatorError: none of them exists.
+        """
+        roots = [root for root in (self.data, os.environ.get("MIALANG_DATA")) if root]
+        places = [Path(root) for root in roots] + [Path()]
+        for name in names:
+            for place in places:
+                if (place / name).exists():
+                    return place / name
+        where = ", ".join(f"`{place}`" for place in places[:-1])
+        raise OperatorError(
+            f"no file `{names[0]}`",
+            note=f"looked in {where} and the working directory" if where else "no data directory is set",
+            help="name the directory that holds it with `--data DIR` or the environment variable MIALANG_DATA",
+        )

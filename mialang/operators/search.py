@@ -1,0 +1,127 @@
+"""Gradient descent over a search space: one loop for all classes and starts."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import torch
+
+from mialang.operators.algebra import Objective, Point
+from mialang.operators.candidates import Candidates
+from mialang.operators.errors import OperatorError
+from mialang.operators.optimisers import Optimiser
+from mialang.operators.run import Run
+from mialang.operators.spaces import Space
+from mialang.operators.stopping import Stopping
+
+MEMORY = 2**30  # bytes that one chunk of rows may take
+FOOTPRINT = 2048  # bytes of activations per input value, measured on small convolutional networks, rounded up
+
+
+def descend(
+    *,
+    over: Space,
+    minimise: Objective,
+    by: Optimiser,
+    steps: int,
+    starts: int,
+    until: Stopping | None,
+    keep: str,
+    run: Run,
+) -> Candidates:
+    """Minimise an objective per class and start, all rows in one batch (in chunks where memory asks for it).
+
+    Returns:
+        `starts` outputs per class, class by class; `scores` holds the objective at the returned point (low is good).
+
+    Raises:
+        OperatorError: the objective mentions no classifier, or its value or gradient is no longer a number.
+    """
+    units = minimise.units()
+    if units is None:
+        raise OperatorError(
+            f"nothing says which classes to search: `{minimise.formula()}` mentions no classifier",
+            help="add a term that asks the target, such as cross_entropy(target)",
+        )
+    labels = torch.tensor(units).repeat_interleave(starts)
+    # All starts are drawn before the chunks, so that the chunk size cannot change where a row begins.
+    code = over.start(len(labels), run.generator)
+    with torch.inference_mode():
+        size = over.decode(code[:1]).numel()
+    rows = max(1, MEMORY // (size * FOOTPRINT))
+    chunks = [slice(at, at + rows) for at in range(0, len(labels), rows)]
+    found = []
+    for number, chunk in enumerate(chunks):
+        search = _Search(over, minimise, by, steps, until, keep == "lowest", run, number, len(chunks))
+        found.append(search(code[chunk], labels[chunk]))
+    codes, costs = torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
+    with torch.inference_mode():
+        values = torch.cat([over.decode(codes[chunk]) for chunk in chunks])
+    return Candidates(
+        values=values.clone(), labels=labels, scores=costs, group=labels, attempted=tuple(units), code=codes
+    )
+
+
+@dataclass
+class _Search:
+    over: Space
+    minimise: Objective
+    by: Optimiser
+    steps: int
+    until: Stopping | None
+    lowest: bool
+    run: Run
+    chunk: int
+    chunks: int
+
+    def __call__(self, code: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return codes and their costs after the last step, or at the lowest cost seen."""
+        state = self.by.start(code)
+        active = torch.ones(len(code), dtype=torch.bool)
+        best_code, best_cost = code.clone(), torch.full((len(code),), torch.inf)
+        window: deque[torch.Tensor] = deque(maxlen=self.until.window if self.until else 0)
+        for step in range(self.steps):
+            cost, gradient = self._slope(code, labels, step)
+            if self.lowest:
+                better = active & (cost < best_cost)
+                best_cost = torch.where(better, cost, best_cost)
+                best_code = torch.where(_wide(better, code), code, best_code)
+            if self.until is not None:
+                recent = torch.stack(tuple(window)) if window else torch.empty(0, len(code))
+                active = active & ~self.until.stops(cost, recent)
+                window.append(cost)
+                if not active.any():
+                    break
+            moved = self.over.project(self.by.step(code, gradient, state))
+            code = torch.where(_wide(active, code), moved, code) if self.until is not None else moved
+            self.run.progress(self.chunk * self.steps + step + 1, self.chunks * self.steps)
+        last = self._cost(code, labels)
+        if not self.lowest:
+            return code, last
+        better = last < best_cost
+        return torch.where(_wide(better, code), code, best_code), torch.where(better, last, best_cost)
+
+    def _slope(self, code: torch.Tensor, labels: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        code = code.detach().requires_grad_()
+        cost = self.minimise(Point(self.over.decode(code), code, labels, self.run.generator))
+        if cost.requires_grad:
+            (gradient,) = torch.autograd.grad(cost.sum(), code, allow_unused=True)
+        else:
+            gradient = None  # no term depends on the code, as before a decoy without any other term
+        gradient = torch.zeros_like(code) if gradient is None else gradient
+        if not bool(torch.isfinite(cost.detach().sum() + gradient.sum())):
+            raise OperatorError(
+                f"the search diverged at step {step + 1:,} of {self.steps:,}: objective or gradient is not a number",
+                note=f"it minimised {self.minimise.formula()} by {self.by}",
+                help="lower the optimiser's lr, or clamp the space",
+            )
+        return cost.detach(), gradient
+
+    @torch.inference_mode()
+    def _cost(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self.minimise(Point(self.over.decode(code), code, labels, self.run.generator)).clone()
+
+
+def _wide(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return mask.reshape(-1, *[1] * (like.dim() - 1))

@@ -1,0 +1,124 @@
+"""The supervised training loop, and how a training defense changes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from mialang.operators.errors import OperatorError
+from mialang.operators.run import Run
+
+
+class TrainingDefense:
+    """A change to how a model is trained (a term of kind `training_defense`). The base class changes nothing."""
+
+    def loss(  # what a defense that keeps the usual loss says
+        self,
+        logits: torch.Tensor,  # noqa: ARG002
+        columns: torch.Tensor,  # noqa: ARG002
+        epoch: int,  # noqa: ARG002
+        epochs: int,  # noqa: ARG002
+    ) -> torch.Tensor | None:
+        """Return the loss per record `[n]`, or None for cross-entropy.
+
+        Args:
+            logits: `[n, classes]`.
+            columns: `[n]` true columns.
+            epoch: number of the epoch, from 0.
+            epochs: how many there are.
+        """
+        return None
+
+    def network(self, network: nn.Module) -> nn.Module:
+        """Return the network to train in place of the one given."""
+        return network
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: epochs, peak learning rate of Adam (decayed to 0 by a cosine), batch size."""
+
+    epochs: int
+    lr: float
+    batch: int
+
+
+def loss_of(
+    defenses: Sequence[TrainingDefense], logits: torch.Tensor, columns: torch.Tensor, epoch: int, epochs: int
+) -> torch.Tensor:
+    """Return the loss per record `[n]`; the first defense that has one decides it."""
+    for defense in defenses:
+        changed = defense.loss(logits, columns, epoch, epochs)
+        if changed is not None:
+            return changed
+    return functional.cross_entropy(logits, columns, reduction="none")
+
+
+def fit(
+    network: nn.Module,
+    inputs: torch.Tensor,
+    columns: torch.Tensor,
+    *,
+    schedule: Schedule,
+    defenses: Sequence[TrainingDefense],
+    run: Run,
+) -> None:
+    """Train a classifier in place with Adam.
+
+    Args:
+        network: maps `[n, …]` to logits `[n, classes]`.
+        inputs: `[N, …]`.
+        columns: `[N]` int64 true columns, or `[N, classes]` probabilities to imitate.
+        schedule: epochs, learning rate, batch size.
+        defenses: changes to the loss.
+        run: gives seeds and takes progress.
+
+    Raises:
+        OperatorError: the loss is no longer a number.
+    """
+    network.train()
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
+    batch = min(schedule.batch, len(inputs))
+    per_epoch = max(1, len(inputs) // batch)
+    total = schedule.epochs * per_epoch
+    decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * step / total)))
+    for epoch in range(schedule.epochs):
+        order = torch.randperm(len(inputs), generator=run.generator)
+        figure = 0.0
+        for step in range(per_epoch):
+            # The last, smaller batch is left out (another one each epoch): batch norm cannot train on one record.
+            rows = order[step * batch : (step + 1) * batch]
+            loss = loss_of(defenses, network(inputs[rows]), columns[rows], epoch, schedule.epochs).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            decay.step()
+            figure = float(loss.detach())
+            if not math.isfinite(figure):
+                raise diverged("training", epoch * per_epoch + step + 1, total, f"lr = {schedule.lr:g}")
+        run.progress(epoch + 1, schedule.epochs, loss=figure)
+    network.eval()
+
+
+def diverged(what: str, step: int, total: int, cause: str) -> OperatorError:
+    """Return the failure of a loss that became infinite or not a number."""
+    return OperatorError(
+        f"{what} diverged at step {step:,} of {total:,}: the loss is not a number",
+        note=f"the usual cause is a step too large for these data; it ran with {cause}",
+        help="lower the learning rate (a third is a good first try), or check the range of the data",
+    )
+
+
+@torch.inference_mode()
+def share_correct(network: nn.Module, inputs: torch.Tensor, columns: torch.Tensor, batch: int = 2048) -> float:
+    """Return the share of records whose largest logit is the true column."""
+    hits = sum(
+        int((network(inputs[at : at + batch]).argmax(1) == columns[at : at + batch]).sum())
+        for at in range(0, len(inputs), batch)
+    )
+    return hits / len(inputs)
