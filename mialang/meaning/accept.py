@@ -1,0 +1,274 @@
+"""Whether a value fits a type, and what it becomes: quantities to base units, ranges to lists of labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mialang.meaning.arithmetic import is_number
+from mialang.meaning.declarations import AccessDeclaration, DefenseDeclaration, ExtentDeclaration, Operator, Recipe
+from mialang.meaning.registry import Registry
+from mialang.meaning.types import Type
+from mialang.meaning.units import Quantity
+from mialang.meaning.values import (
+    Algebra,
+    Application,
+    DefendedModel,
+    HeldArtefact,
+    Hole,
+    Named,
+    Part,
+    PriorItem,
+    Range,
+    Reference,
+    Sight,
+    Structured,
+    TableValue,
+    TargetHandle,
+    Unknown,
+    Value,
+)
+
+DIMENSIONS = {"share": "share", "seconds": "time", "queries": "queries", "tokens": "tokens", "usd": "usd", "bytes": "size"}
+EXAMPLES = {"share": "5 %", "seconds": "20 min", "queries": "5_000 queries", "tokens": "32 tokens", "usd": "20 usd",
+            "bytes": "500 MB"}  # fmt: skip
+COUNTS = {"queries", "tokens", "steps", "epochs", "bits"}
+MOST_LABELS = 100_000
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Why a value does not fit."""
+
+    code: str
+    title: str
+    help: str = ""
+
+
+def kind_of(value: Value, registry: Registry) -> str:
+    """The kind of an artefact or description; the empty string for plain data."""
+    match value:
+        case Application(declaration=Operator() as operator):
+            return operator.returns
+        case Application(declaration=DefenseDeclaration()):
+            return "defense"
+        case Application(declaration=AccessDeclaration()):
+            return "access"
+        case Application(declaration=ExtentDeclaration()):
+            return "extent"
+        case Application(declaration=Recipe()):
+            return "recipe"
+        case Algebra() | Part() | PriorItem() | HeldArtefact():
+            return value.kind
+        case TargetHandle() | DefendedModel():
+            return "model"
+        case Reference():
+            return value.declaration.noun
+        case Named():
+            return value.sort
+        case Hole():
+            return value.type.bare().name
+    return ""
+
+
+def describe(value: Value, registry: Registry) -> str:
+    """A value in a few words, for messages."""
+    match value:
+        case bool():
+            return "`true`" if value else "`false`"
+        case int() | float() | Quantity():
+            return f"`{value}`"
+        case str():
+            return f'the text "{value}"'
+        case None:
+            return "nothing"
+        case tuple():
+            return "a list"
+        case Range():
+            return "a range"
+        case TableValue():
+            return "a table"
+        case Sight():
+            return f"the observable `{value.name}`"
+        case Reference():
+            return f"the {value.declaration.noun} `{value.declaration.name}`"
+        case Named():
+            return f"the {value.sort} `{value.name}`"
+    kind = kind_of(value, registry)
+    if kind in ("number", "condition"):
+        return f"a {kind}"
+    label = f" `{value.label or value.name}`" if isinstance(value, Application) else ""
+    return f"{_article(kind)} {kind.replace('_', ' ')}{label}" if kind else "this"
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1] in "aeiou" else "a"
+
+
+def accept(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    """Fit a value to a type; return what it becomes, and why it does not fit if so."""
+    if isinstance(value, Unknown) or wanted.name == "any":
+        return value, None
+    if wanted.optional:
+        return (None, None) if value is None else accept(value, wanted.item, registry)
+    if isinstance(value, Hole):
+        return value, _hole(value, wanted, registry)
+    if isinstance(value, Algebra) and value.kind == "number":
+        numeric = wanted.name in NUMERIC
+        return value, None if numeric else _mismatch(value, wanted, registry)
+    fitter = FITTERS.get(wanted.name, _kind)
+    return fitter(value, wanted, registry)
+
+
+def _mismatch(value: Value, wanted: Type, registry: Registry, help_: str = "") -> Misfit:
+    names = {"int": "a whole number", "float": "a number", "bool": "`true` or `false`", "string": "a text in quotes",
+             "path": "a path in quotes", "table": "a table", "range": "a range such as `0..4`"}  # fmt: skip
+    example = EXAMPLES.get(wanted.name)
+    words = names.get(wanted.name) or (f"{_article(wanted.name)} {wanted.name.replace('_', ' ')}")
+    if example:
+        words += f" such as `{example}`"
+    return Misfit("E0210", f"{describe(value, registry)} stands where {words} belongs", help_)
+
+
+def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
+    have, want = hole.type.bare(), wanted.bare()
+    numeric = have.name in NUMERIC and want.name in NUMERIC
+    if numeric or "any" in (have.name, want.name) or have.name == want.name or registry.is_a(have.name, want.name):
+        return None
+    return Misfit("E0210", f"`{hole.name}` is {_article(have.name)} {have.name}, and {_article(want.name)} {want.name} belongs here")
+
+
+def _in_range(value: float, wanted: Type) -> Misfit | None:
+    if (wanted.low is None or value >= wanted.low) and (wanted.high is None or value <= wanted.high):
+        return None
+    low = f"at least {wanted.low:g}" if wanted.low is not None else ""
+    high = f"at most {wanted.high:g}" if wanted.high is not None else ""
+    return Misfit("E0211", f"`{value:g}` is out of range", f"give {' and '.join(filter(None, [low, high]))}")
+
+
+def _int(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    if isinstance(value, Quantity) and value.dimension in COUNTS:
+        value = value.value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        unit = isinstance(value, Quantity)
+        return value, Misfit("E0212", f"`{value}` is a quantity, and a plain whole number belongs here", "leave the unit out") \
+            if unit else _mismatch(value, wanted, registry)  # fmt: skip
+    return value, _in_range(value, wanted)
+
+
+def _float(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    if isinstance(value, Quantity):
+        if value.dimension != "share":
+            return value, Misfit("E0212", f"`{value}` is a quantity, and a plain number belongs here", "leave the unit out")
+        value = value.value
+    if not is_number(value):
+        return value, _mismatch(value, wanted, registry)
+    number = float(value)  # type: ignore[arg-type]
+    if math.isnan(number):
+        return value, _mismatch(value, wanted, registry)
+    return number, _in_range(number, wanted)
+
+
+def _quantity(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    dimension = DIMENSIONS[wanted.name]
+    if isinstance(value, Quantity):
+        if value.dimension != dimension:
+            title = f"`{value}` measures {value.dimension}, and {wanted.name} belongs here"
+            return value, Misfit("E0212", title, f"write for example `{EXAMPLES[wanted.name]}`")
+        number = value.value
+    elif is_number(value):
+        number = float(value)  # type: ignore[arg-type]
+        if wanted.name == "share" and not 0 <= number <= 1:
+            return value, Misfit("E0211", f"`{number:g}` is not a share", f"write `{number:g} %`, or a number from 0 to 1")
+    else:
+        return value, _mismatch(value, wanted, registry)
+    if number < 0:
+        return value, Misfit("E0211", f"`{value}` is below zero", f"write for example `{EXAMPLES[wanted.name]}`")
+    return number, _in_range(number, wanted)
+
+
+def _plain(type_: type) -> Callable[[Value, Type, Registry], tuple[Value, Misfit | None]]:
+    def fit(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+        return value, None if isinstance(value, type_) else _mismatch(value, wanted, registry)
+
+    return fit
+
+
+def _choice(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    if isinstance(value, str) and value in wanted.options:
+        return value, None
+    listed = ", ".join(f"`{option}`" for option in wanted.options)
+    shown = f"`{value}`" if isinstance(value, str) else describe(value, registry)
+    return value, Misfit("E0210", f"{shown} is none of the choices", f"one of {listed}")
+
+
+def _list(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    if not isinstance(value, tuple):
+        return value, _mismatch(value, wanted, registry, "write a list in square brackets: `[…]`")
+    items = []
+    for item in value:
+        fitted, misfit = accept(item, wanted.item, registry)
+        if misfit is not None:
+            return value, misfit
+        items.append(fitted)
+    return tuple(items), None
+
+
+def _set(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    if isinstance(value, Range):
+        low, high = value.low, value.high
+        if low is None or high is None or not (float(low).is_integer() and float(high).is_integer()):
+            return value, Misfit("E0210", "this range needs two whole ends", "write for example `0..4`")
+        if high < low:
+            return value, Misfit("E0211", f"this range is empty: {high:g} comes before {low:g}", f"write `{high:g}..{low:g}`")
+        if high - low >= MOST_LABELS:
+            return value, Misfit("E0211", f"this range holds more than {MOST_LABELS:,} labels", "narrow it")
+        return tuple(range(int(low), int(high) + 1)), None
+    many = value if isinstance(value, tuple) else (value,)
+    fitted, misfit = _list(many, wanted, registry)
+    if misfit is not None or not isinstance(fitted, tuple):
+        return value, misfit
+    return tuple(sorted(set(fitted))), None
+
+
+def _sight(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    return value, None if isinstance(value, Sight) else _mismatch(value, wanted, registry)
+
+
+def _kind(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    kind = kind_of(value, registry)
+    if isinstance(value, TargetHandle | DefendedModel):
+        return value, None if registry.is_a(wanted.name, "model") else _mismatch(value, wanted, registry)
+    if kind and (kind == wanted.name or registry.is_a(kind, wanted.name)):
+        return value, None
+    if wanted.name == "defense" and isinstance(value, tuple) and value:
+        return _list(value, Type("list", (wanted,)), registry)
+    if isinstance(value, Application) and isinstance(value.declaration, Recipe):
+        return value, None  # what its result is, is known once it is elaborated
+    if isinstance(value, Reference) and isinstance(value.declaration, Operator):
+        help_ = f"call it: `{value.declaration.name}(…)`"
+        return value, _mismatch(value, wanted, registry, help_)
+    return value, _mismatch(value, wanted, registry)
+
+
+NUMERIC = {"int", "float", *DIMENSIONS}
+FITTERS: dict[str, Callable[[Value, Type, Registry], tuple[Value, Misfit | None]]] = {
+    "int": _int,
+    "float": _float,
+    **dict.fromkeys(DIMENSIONS, _quantity),
+    "bool": _plain(bool),
+    "string": _plain(str),
+    "path": _plain(str),
+    "knowledge": _plain(str),
+    "table": _plain(TableValue),
+    "range": _plain(Range),
+    "one_of": _choice,
+    "list": _list,
+    "set": _set,
+    "observable": _sight,
+}
+
+__all__ = ["Misfit", "Structured", "accept", "describe", "kind_of"]

@@ -1,0 +1,102 @@
+"""Arithmetic and comparison on plain values and quantities."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from mialang.meaning.units import Quantity
+
+ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+COMPARISON: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+
+
+class ArithmeticProblem(Exception):  # noqa: N818 - a problem in the spec, not an error of the program
+    """Two values that cannot be joined; the text says why in the reader's words."""
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a plain number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def calculate(sign: str, left: Any, right: Any) -> Any:
+    """Join two numbers or quantities.
+
+    Raises:
+        ArithmeticProblem: the dimensions do not fit, or the result is not a number.
+    """
+    if is_number(left) and is_number(right):
+        return _number(sign, left, right)
+    match left, right:
+        case Quantity(), Quantity() if left.dimension == right.dimension:
+            value = _number(sign, left.value, right.value)
+            return value if sign == "/" else _quantity(sign, value, left.dimension)
+        case Quantity(dimension="share"), _ if is_number(right) and sign in "+-":
+            return _number(sign, left.value, right)
+        case _, Quantity(dimension="share") if is_number(left):
+            return _number(sign, left, right.value)
+        case Quantity(), _ if is_number(right) and sign in "*/":
+            return Quantity(_number(sign, left.value, right), left.dimension)
+        case _, Quantity() if is_number(left) and sign == "*":
+            return Quantity(_number(sign, left, right.value), right.dimension)
+    raise ArithmeticProblem(f"`{_shown(left)}` and `{_shown(right)}` cannot be joined with `{sign}`")
+
+
+def compare(sign: str, left: Any, right: Any) -> bool:
+    """Compare two plain values.
+
+    Raises:
+        ArithmeticProblem: the two have no order.
+    """
+    if sign in ("==", "!="):
+        same = _base(left) == _base(right)
+        return same if sign == "==" else not same
+    one, other = _base(left), _base(right)
+    if not (is_number(one) and is_number(other)):
+        raise ArithmeticProblem(f"`{_shown(left)}` and `{_shown(right)}` have no order")
+    if isinstance(left, Quantity) and isinstance(right, Quantity) and left.dimension != right.dimension:
+        raise ArithmeticProblem(f"`{left}` and `{right}` measure different things")
+    return COMPARISON[sign](one, other)
+
+
+def _base(value: Any) -> Any:
+    return value.value if isinstance(value, Quantity) else value
+
+
+def _number(sign: str, left: float, right: float) -> float:
+    try:
+        result = ARITHMETIC[sign](left, right)
+    except ZeroDivisionError:
+        raise ArithmeticProblem("this divides by zero") from None
+    except OverflowError:
+        raise ArithmeticProblem("this number is too large") from None
+    if not math.isfinite(result) and math.isfinite(left) and math.isfinite(right):
+        raise ArithmeticProblem("this number is too large")
+    return result
+
+
+def _quantity(sign: str, value: float, dimension: str) -> Quantity:
+    if sign == "*":
+        raise ArithmeticProblem(f"two quantities of {dimension} have no product here")
+    return Quantity(value, dimension)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str | int | float | Quantity) or value is None:
+        return str(value)
+    return type(value).__name__.lower()

@@ -1,0 +1,336 @@
+"""Gates: conditions over measurements, read with their own rules for `leak[LOMMA].gain.top1` and `.at(…)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.meaning.arithmetic import ArithmeticProblem, calculate, is_number
+from mialang.meaning.audit import (
+    VIEWS,
+    Arithmetic,
+    Audit,
+    Comparison,
+    Condition,
+    Constant,
+    Gate,
+    GateRule,
+    Junction,
+    Measurement,
+    Reading,
+    Term,
+    readings,
+)
+from mialang.meaning.declarations import Recipe
+from mialang.meaning.evaluate import Evaluator, axes_of
+from mialang.meaning.types import Type
+from mialang.meaning.units import Quantity
+from mialang.meaning.values import Application, DefendedModel, Hole, Named, Value, is_unknown, walk
+from mialang.syntax import tree
+
+
+class _Unreadable(Exception):
+    """A part of a rule that has been reported."""
+
+
+@dataclass
+class _GateReader:
+    evaluator: Evaluator
+    audit: Audit
+    found: list[Diagnostic]
+
+    def refuse(self, finding: Diagnostic) -> _Unreadable:
+        self.found.append(finding)
+        return _Unreadable()
+
+    # -- conditions ------------------------------------------------------------------------------------------------
+
+    def condition(self, node: tree.Expression) -> Condition:
+        match node:
+            case tree.Compare():
+                left, right = self.term(node.left), self.term(node.right)
+                self._units(left, right, node)
+                return Comparison(node.operator, left, right)
+            case tree.Logic():
+                return Junction(node.operator, (self.condition(node.left), self.condition(node.right)))
+            case tree.Not():
+                return Junction("not", (self.condition(node.operand),))
+        raise self.refuse(
+            error("E0605", "a gate compares a measurement with a threshold", node.span).help(
+                "write for example `leak.gain.top1 <= 10 %`"
+            )
+        )
+
+    def _units(self, left: Term, right: Term, node: tree.Compare) -> None:
+        """A share is compared with a share: `<= 30` for 30 % would always hold."""
+        for term, other, where in ((left, right, node.right), (right, left, node.left)):
+            if isinstance(term, Reading) and isinstance(other, Constant):
+                unit = self.audit.measurements[term.measurement].metric.unit
+                if unit == "share" and other.dimension == "" and not -1 <= other.value <= 1:
+                    raise self.refuse(
+                        error("E0211", f"`{term.measurement}` is a share, and `{other.value:g}` is not", where.span).help(
+                            f"write `{other.value:g} %`"
+                        )
+                    )
+                if unit != "share" and other.dimension == "share":
+                    raise self.refuse(
+                        error("E0212", f"`{term.measurement}` is measured in {unit or 'plain numbers'}, not in %", where.span).help(
+                            "leave the `%` out"
+                        )
+                    )
+
+    # -- terms -----------------------------------------------------------------------------------------------------
+
+    def term(self, node: tree.Expression) -> Term:
+        match node:
+            case tree.Integer() | tree.Number():
+                return Constant(node.value)
+            case tree.Quantity():
+                quantity = Quantity.of(node.value, node.unit)
+                return Constant(quantity.value, quantity.dimension)
+            case tree.Negate():
+                return self._arithmetic("*", Constant(-1), self.term(node.operand), node)
+            case tree.Binary():
+                return self._arithmetic(node.operator, self.term(node.left), self.term(node.right), node)
+            case tree.Name() | tree.Member() | tree.Index() | tree.Call():
+                return self._reading(node)
+        raise self.refuse(error("E0605", "this is no number and no measurement", node.span).help("name a measurement"))
+
+    def _arithmetic(self, sign: str, left: Term, right: Term, node: tree.Expression) -> Term:
+        if isinstance(left, Constant) and isinstance(right, Constant):
+            try:
+                value = calculate(sign, _plain(left), _plain(right))
+            except ArithmeticProblem as problem:
+                raise self.refuse(error("E0213", str(problem), node.span).help("join values of one kind")) from None
+            if isinstance(value, Quantity):
+                return Constant(value.value, value.dimension)
+            return Constant(float(value), left.dimension or right.dimension)
+        return Arithmetic(sign, left, right)
+
+    def _reading(self, node: tree.Expression) -> Term:
+        """Unwind `leak[LOMMA].gain.top1.at(defense = none())` from the outside in."""
+        members: list[tree.Name] = []
+        at: tree.Call | None = None
+        instance: tree.Index | None = None
+        current = node
+        while not isinstance(current, tree.Name):
+            match current:
+                case tree.Call(function=tree.Member(name=tree.Name(text="at"))) if at is None:
+                    at = current
+                    current = current.function.base  # type: ignore[union-attr]
+                case tree.Member():
+                    members.insert(0, current.name)
+                    current = current.base
+                case tree.Index() if instance is None:
+                    instance = current
+                    current = current.base
+                case _:
+                    return self._value(node)
+        measurement = self.audit.measurements.get(current.text)
+        if measurement is None:
+            return self._value(node)
+        view, field = self._members(measurement, members)
+        return Reading(
+            measurement.name,
+            self._instance(measurement, instance) if instance is not None else "",
+            view,
+            field,
+            self._at(at, measurement) if at is not None else {},
+            node.span,
+        )
+
+    def _value(self, node: tree.Expression) -> Term:
+        """Something that is no measurement: a parameter or a `let` that is a number."""
+        root = node
+        while isinstance(root, tree.Member | tree.Index | tree.Call):
+            root = root.function if isinstance(root, tree.Call) else root.base
+        if isinstance(root, tree.Name) and not self.evaluator.scope.look(root.text)[0]:
+            known = [*self.audit.measurements]
+            raise self.refuse(
+                error("E0601", f"nothing is measured under the name `{root.text}`", root.span, "unknown measurement").help(
+                    did_you_mean(root.text, known) or "name it in the `evaluate` block"
+                )
+            )
+        value = self.evaluator.evaluate(node)
+        if is_number(value):
+            return Constant(float(value))  # type: ignore[arg-type]
+        if isinstance(value, Quantity):
+            return Constant(value.value, value.dimension)
+        if is_unknown(value):
+            raise _Unreadable
+        raise self.refuse(
+            error("E0605", "this is no number and no measurement", node.span).help("name a measurement of the `evaluate` block")
+        )
+
+    def _members(self, measurement: Measurement, members: list[tree.Name]) -> tuple[str, str]:
+        view, field = "", ""
+        fields = measurement.fields
+        leaks = measurement.metric.sort == "leakage"
+        for member in members:
+            if member.text in VIEWS and leaks and not view and not field:
+                view = member.text
+            elif member.text in fields and not field:
+                field = member.text
+            else:
+                known = [*fields, *(VIEWS if leaks else ())]
+                raise self.refuse(
+                    error("E0602", f"`{measurement.name}` has no part `{member.text}`", member.span, "unknown here").help(
+                        did_you_mean(member.text, known) or "it is one number"
+                    )
+                )
+        if not field and len(fields) > 1:
+            span = members[-1].span if members else measurement.span
+            raise self.refuse(
+                error("E0602", f"`{measurement.name}` has several parts", span).help(
+                    "name one: " + ", ".join(f"`{name}`" for name in fields)
+                )
+            )
+        return view, field or (fields[0] if fields else "")
+
+    def _instance(self, measurement: Measurement, index: tree.Index) -> str:
+        attack = next((value.name for value in measurement.value.arguments.values()
+                       if isinstance(value, Named) and value.sort == "attack"), "")  # fmt: skip
+        declared = self.audit.attacks.get(attack)
+        known = [instance.name for instance in declared.use] if declared else []
+        if declared is not None and declared.every:
+            known = [name for name, binding in self.evaluator.scope.around.names.items() if isinstance(binding, Recipe)] \
+                if self.evaluator.scope.around else []  # fmt: skip
+        name = index.key.text if isinstance(index.key, tree.Name) else ""
+        if name not in known:
+            raise self.refuse(
+                error("E0602", f"`{measurement.name}` measures no attack called `{name}`", index.key.span).help(
+                    did_you_mean(name, known) or f"name one that `{attack}` uses"
+                )
+            )
+        return name
+
+    def _at(self, call: tree.Call, measurement: Measurement) -> dict[str, Value]:
+        fixed: dict[str, Value] = {}
+        matrix = self.audit.matrix
+        for argument in call.arguments:
+            name = argument.name.text if argument.name else ""
+            if name not in matrix.axes:
+                span = argument.name.span if argument.name else argument.span
+                raise self.refuse(
+                    error("E0606", f"the matrix has no axis `{name}`", span).help(
+                        did_you_mean(name, matrix.axes) or "write `.at(axis = value)`"
+                    )
+                )
+            value = self.evaluator.take(argument.value, self.evaluator.axes.get(name, Type("any")))
+            if is_unknown(value):
+                raise _Unreadable
+            if value not in matrix.axes[name]:
+                raise self.refuse(
+                    error("E0606", f"`{name}` never takes this value", argument.value.span).also(
+                        matrix.spans[name], "its values"
+                    ).help("read one of the cells that the matrix has")
+                )
+            fixed[name] = value
+        return fixed
+
+
+def _plain(constant: Constant) -> float | Quantity:
+    return Quantity(constant.value, constant.dimension) if constant.dimension else constant.value
+
+
+def read_gate(block: tree.Block, evaluator: Evaluator, audit: Audit, found: list[Diagnostic]) -> Gate:
+    """Read the rules of a gate; what cannot be read is reported and left out."""
+    reader = _GateReader(evaluator, audit, found)
+    rules = []
+    for entry in block.entries:
+        if isinstance(entry, tree.Rule) and (rule := _rule(entry, reader)) is not None:
+            rules.append(rule)
+    for attribute in block.attributes():
+        found.append(
+            error("E0203", f"a gate has no `{attribute.name.text}`", attribute.name.span).help("a gate holds `require`, `warn`, `control`")
+        )
+    return Gate(block.name, tuple(rules), block.head)
+
+
+def _rule(entry: tree.Rule, reader: _GateReader) -> GateRule | None:
+    where: Value = None
+    confidence: float | None = None
+    because = ""
+    sound = True
+    for clause in entry.clauses:
+        match clause:
+            case tree.Where():
+                where = reader.evaluator.evaluate(clause.condition)
+                sound = sound and not is_unknown(where)
+                if not is_unknown(where) and not isinstance(where, bool) and _not_condition(where):
+                    reader.found.append(
+                        error("E0606", "`where` needs a condition on axes of the matrix", clause.condition.span).help(
+                            "write for example `where matrix.defense != none()`"
+                        )
+                    )
+                    sound = False
+            case tree.Confidence():
+                confidence = _level(clause, reader)
+                sound = sound and confidence is not None
+            case tree.Because():
+                because = clause.reason.value
+    try:
+        condition = reader.condition(entry.condition)
+    except _Unreadable:
+        return None
+    if not sound:
+        return None
+    axes = _axes(condition, reader.audit)
+    if where is not None:
+        extra = axes_of(where) - axes
+        if extra:
+            span = next(clause.span for clause in entry.clauses if isinstance(clause, tree.Where))
+            reader.found.append(
+                error("E0606", f"nothing in this rule varies along `{sorted(extra)[0]}`", span).help(
+                    "leave the condition out, or compare something that the axis changes"
+                )
+            )
+            return None
+    return GateRule(
+        entry.verb, condition, where, confidence, because, frozenset(axes), entry.span, entry.condition.span.text
+    )
+
+
+def _not_condition(value: Value) -> bool:
+    kind = getattr(value, "kind", "")
+    return kind != "condition" and not (isinstance(value, Hole) and value.type.name == "bool")
+
+
+def _level(clause: tree.Confidence, reader: _GateReader) -> float | None:
+    quantity = Quantity.of(clause.level.value, clause.level.unit)
+    if quantity.dimension == "share" and 0.5 <= quantity.value < 1:
+        return quantity.value
+    reader.found.append(
+        error("E0211", "a level of confidence lies between 50 % and 100 %", clause.level.span).help("write `at 95 % confidence`")
+    )
+    return None
+
+
+def _axes(condition: Condition, audit: Audit) -> set[str]:
+    """The axes along which what a condition reads varies; those fixed by `.at` do not count."""
+    axes: set[str] = set()
+    for reading in readings(condition):
+        axes |= measured_axes(audit.measurements[reading.measurement], audit) - set(reading.at)
+    return axes
+
+
+def measured_axes(measurement: Measurement, audit: Audit) -> set[str]:
+    """The axes that a measurement mentions, directly or through its attack and threat."""
+    axes = axes_of(measurement.value)
+    threats: set[str] = set()
+    for part in walk(measurement.value):
+        if isinstance(part, Named) and part.sort == "attack" and part.name in audit.attacks:
+            attack = audit.attacks[part.name]
+            threats.add(attack.against)
+            for instance in attack.use:
+                axes |= axes_of(instance.recipe)
+        if isinstance(part, DefendedModel):
+            threats.add(part.threat)
+    for name in threats:
+        if name in audit.threats:
+            for value in audit.threats[name].values():
+                axes |= axes_of(value)
+    return axes
+
+
+__all__ = ["Application", "measured_axes", "read_gate"]

@@ -1,0 +1,197 @@
+"""Rules 1 to 4 and 8: attacks fit their threats, defenses are not bypassed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mialang.diagnostics import Diagnostic, error, warning
+from mialang.meaning.accept import describe
+from mialang.meaning.audit import Attack, Audit, Cell, Instance, Threat
+from mialang.meaning.catalogue import library_recipes
+from mialang.meaning.declarations import Operator, Recipe
+from mialang.meaning.evaluate import axes_of
+from mialang.meaning.fits import Candidate, Setting, Shortfall, candidate_of, fits, setting_of, shortfalls
+from mialang.meaning.grants import shield_of
+from mialang.meaning.recipes import holes_for, questions, steps
+from mialang.meaning.values import Application, Value, is_unknown
+from mialang.threat import Access
+
+CODES = {"modality": "E0304", "answers": "E0304", "access": "E0301", "prior": "E0302", "extent": "E0303"}
+
+
+def cells_of(audit: Audit, threat: Threat, *values: Value) -> list[Cell]:
+    """The cells along which a threat and further values vary."""
+    axes = frozenset(axis for value in (*threat.values(), *values) for axis in axes_of(value))
+    return list(audit.matrix.cells(axes))
+
+
+def recipes_make_sense(audit: Audit) -> Iterator[Diagnostic]:
+    """Every recipe that the spec declares or uses can be worked out."""
+    for identity, home in audit.registry.homes.items():
+        noun, module, name = identity.split(":", 2)
+        recipe = home.names.get(name)
+        if noun == "recipe" and not module.startswith("std.") and isinstance(recipe, Recipe):
+            yield from _sensible(holes_for(recipe), audit)
+    for attack in audit.attacks.values():
+        for instance in attack.use:
+            for cell in audit.matrix.cells(frozenset(axes_of(instance.recipe))):
+                value = audit.matrix.at(instance.recipe, cell)
+                if isinstance(value, Application) and isinstance(value.declaration, Recipe):
+                    yield from _sensible(value, audit)
+
+
+def _sensible(value: Application, audit: Audit) -> Iterator[Diagnostic]:
+    candidate = candidate_of(value, audit.registry)
+    assert candidate is not None
+    yield from candidate.found
+    recipe = candidate.recipe
+    for result in candidate.elaborated.results.values():
+        if not is_unknown(result) and not (isinstance(result, Application) and result.is_step):
+            yield error("E0243", f"`{recipe.name}` hands over {describe(result, audit.registry)}", recipe.span).help(
+                "a result comes from a step, such as `best(search, by = confidence(target))`"
+            )
+    for step in steps(candidate.elaborated.results):
+        assert isinstance(step.declaration, Operator)
+        if step.declaration.queries is None and any(True for _ in questions(step)):
+            yield error("E0243", f"`{step.name}` asks the target and declares no bound on its questions", step.declaration.span).help(
+                "add `queries = …` to the operator"
+            )
+
+
+def attacks_fit(audit: Audit) -> Iterator[Diagnostic]:
+    """Rules 1 to 4: every named attack fits its threat; behind a defense it may stop to apply, which is a warning."""
+    for attack in audit.attacks.values():
+        threat = audit.threats.get(attack.against)
+        if threat is None or not audit.sound(threat):
+            continue
+        for instance in attack.use:
+            for cell in cells_of(audit, threat, instance.recipe):
+                yield from _fits_in_cell(audit, attack, instance, threat, cell)
+        if attack.every:
+            yield from _some_applies(audit, attack, threat)
+
+
+def _fits_in_cell(audit: Audit, attack: Attack, instance: Instance, threat: Threat, cell: Cell) -> Iterator[Diagnostic]:
+    setting = setting_of(audit, threat, cell)
+    value = audit.matrix.at(instance.recipe, cell)
+    candidate = candidate_of(value, audit.registry)
+    if setting is None or candidate is None:
+        if setting is not None and not is_unknown(value):
+            yield error("E0210", f"{describe(value, audit.registry)} is not a recipe", instance.span)
+        return
+    if not candidate.sound:
+        return
+    undefended = shortfalls(candidate, setting, audit.registry, defended=False)
+    for shortfall in undefended:
+        yield _misfit(audit, attack, instance, setting, candidate, shortfall)
+    if not undefended:
+        for shortfall in shortfalls(candidate, setting, audit.registry):
+            names = ", ".join(f"`{defense.name}`" for defense in setting.defenses)
+            yield (
+                warning("W0306", f"attack `{instance.name}` does not apply behind {names}", instance.span, shortfall.words)
+                .also(threat.spans.get("defense", threat.spans[""]), "the defense")
+                .note("an attack that cannot run is no evidence for a defense: these cells read `not evaluated`")
+                .help("add an attack that needs less, so that the defense is tested")
+            )
+
+
+def _misfit(  # noqa: PLR0913 - both sides of the conflict
+    audit: Audit, attack: Attack, instance: Instance, setting: Setting, candidate: Candidate, shortfall: Shortfall
+) -> Diagnostic:
+    threat = setting.threat
+    name = f"attack `{instance.name}`"
+    code = CODES[shortfall.dimension]
+    match shortfall.dimension:
+        case "modality" | "answers":
+            title = f"{name} and threat `{threat.name}` are about different models"
+            finding = error(code, title, instance.span, shortfall.words).also(threat.spans["target"], "the target")
+        case "access":
+            title = f"{name} needs more than threat `{threat.name}` grants"
+            finding = error(code, title, instance.span, shortfall.words)
+            finding = finding.also(threat.spans["access"], f"grants {access_words(setting.granted)}")
+            finding = finding.note(_source_note(audit, shortfall))
+        case "prior":
+            title = f"{name} reads more than threat `{threat.name}` grants as prior knowledge"
+            finding = error(code, title, instance.span, shortfall.words)
+            granted = ", ".join(f"`{item}`" for item in setting.counts.granted) or "nothing"
+            finding = finding.also(threat.spans.get("prior", threat.spans[""]), f"grants {granted}")
+        case "extent":
+            title = f"{name} recovers less than threat `{threat.name}` fears"
+            finding = error(code, title, instance.span, shortfall.words)
+            finding = finding.also(threat.spans["extent"], f"fears {setting.extent.words()}")
+            finding = finding.note("a pass here would say nothing about what is feared")
+    return finding.help(_way_out(audit, setting, shortfall, candidate))
+
+
+def access_words(access: Access) -> str:
+    """A grant in words."""
+    if "weights" in access.sees:
+        return "the weights"
+    seen = [name.replace("_", " ") + (f" up to {size:g}" if size < float("inf") else "") for name, size in access.sees.items()]
+    held = [name.replace("_", " ") for name in access.holds]
+    words = ", ".join(seen + [f"leaked {name}" for name in held]) or "nothing"
+    return words + (f"; {access.queries:,.0f} queries" if 0 < access.queries < float("inf") else "")
+
+
+def _source_note(audit: Audit, shortfall: Shortfall) -> str:
+    gap = shortfall.gap
+    if gap is None or gap.dimension != "sees":
+        return ""
+    sources = audit.registry.sights.by_name[gap.name].sources
+    if not sources:
+        return ""
+    return f"{gap.name.replace('_', ' ')} can only come from " + " or ".join(source.replace("_", " ") for source in sources)
+
+
+def _way_out(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Candidate) -> str:
+    fitting = [
+        name
+        for name, recipe in {**library_recipes(audit.registry), **audit.recipes}.items()
+        if (other := candidate_of(recipe, audit.registry)) is not None
+        and not other.recipe.baseline
+        and other.recipe.name != candidate.recipe.name
+        and fits(other, setting, audit.registry)
+    ]
+    ways = [f"these fit: {', '.join(sorted(fitting))}"] if fitting else ["no attack of the library fits this threat"]
+    match shortfall.dimension:
+        case "access" if shortfall.gap is not None and shortfall.gap.dimension == "queries":
+            ways.append("or lower its steps, starts or limits")
+        case "access":
+            ways.append("or grant more")
+        case "prior":
+            missing = shortfall.words.partition("prior.")[2].rstrip("`")
+            ways.append(f"or grant `{missing} = …` in a `prior`")
+        case "extent":
+            ways.append("or fear what it recovers")
+    return "; ".join(ways)
+
+
+def _some_applies(audit: Audit, attack: Attack, threat: Threat) -> Iterator[Diagnostic]:
+    for cell in cells_of(audit, threat):
+        setting = setting_of(audit, threat, cell)
+        if setting is None:
+            return
+        candidates = [candidate_of(recipe, audit.registry) for recipe in audit.recipes.values()]
+        if not any(each is not None and not each.recipe.baseline and fits(each, setting, audit.registry, defended=False) for each in candidates):
+            yield error("E0305", f"no imported recipe applies to threat `{threat.name}`", attack.span).also(
+                threat.spans[""], "the threat"
+            ).help("import recipes that fit; `mialang attacks --against SPEC#THREAT` lists them")
+            return
+
+
+def defenses_are_not_bypassed(audit: Audit) -> Iterator[Diagnostic]:
+    """Rule 8: a defense on answers does nothing against someone who holds the weights."""
+    for threat in audit.threats.values():
+        for cell in cells_of(audit, threat):
+            setting = setting_of(audit, threat, cell)
+            if setting is None:
+                break
+            for defense in setting.defenses:
+                if shield_of(defense, audit.registry).bypassed_by(setting.granted):
+                    yield (
+                        warning("W0308", f"`{defense.name}` does nothing against threat `{threat.name}`", threat.spans["access"],
+                                "holds the weights")
+                        .also(defense.span or threat.spans["defense"], "changes answers only")
+                        .note("who holds the weights computes the answers alone")
+                        .help("judge it under a threat that only asks, or leave it out here")
+                    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""Rules 5 and 6: metrics can speak for the extent that is feared; judges are independent of what they judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mialang.diagnostics import Diagnostic, error
+from mialang.meaning.audit import Audit, Measurement, Threat
+from mialang.meaning.declarations import Operator
+from mialang.meaning.estimate import labels_of
+from mialang.meaning.fits import setting_of
+from mialang.meaning.judgement.fitting import cells_of
+from mialang.meaning.read import attack_of, threat_of
+from mialang.meaning.values import Application, DefendedModel, Named, Value, walk
+from mialang.threat import Extent
+
+
+def _threat(measurement: Measurement, audit: Audit) -> Threat | None:
+    name = threat_of(measurement, audit)
+    return audit.threats.get(name) if name else None
+
+
+def metrics_speak_for_the_extent(audit: Audit) -> Iterator[Diagnostic]:
+    """Rule 5: what a `require` reads must measure the extent that the threat fears."""
+    for gate in audit.gates:
+        for rule in gate.rules:
+            if rule.verb != "require":
+                continue
+            for reading in rule.readings():
+                measurement = audit.measurements[reading.measurement]
+                threat = _threat(measurement, audit)
+                if measurement.metric.sort != "leakage" or threat is None:
+                    continue
+                yield from _speaks(audit, measurement, threat, rule.span)
+
+
+def _speaks(audit: Audit, measurement: Measurement, threat: Threat, span: object) -> Iterator[Diagnostic]:
+    order = audit.registry.extent_order
+    for cell in cells_of(audit, threat):
+        setting = setting_of(audit, threat, cell)
+        if setting is None:
+            return
+        feared = setting.extent
+        if any(order.covers(Extent(name), Extent(feared.name)) for name in measurement.metric.measures):
+            continue
+        measured = ", ".join(name.replace("_", " ") for name in measurement.metric.measures) or "nothing that is feared"
+        yield (
+            error("E0306", f"`{measurement.metric.name}` cannot speak for {feared.words()}", measurement.span, f"measures {measured}")
+            .also(threat.spans["extent"], f"fears {feared.words()}")
+            .note("a gate on it would decide a question that nobody asked")
+            .help("measure with a metric made for this extent, or fear what the metric measures")
+        )
+        return
+
+
+def top_k_is_meaningful(audit: Audit) -> Iterator[Diagnostic]:
+    """A top-k over k or fewer classes is always reached."""
+    for measurement in audit.measurements.values():
+        tops = measurement.value.arguments.get("top")
+        if not isinstance(tops, tuple):
+            continue
+        for judge in _judges(measurement):
+            labels = labels_of(judge)
+            worst = max((top for top in tops if isinstance(top, int)), default=0)
+            if labels is not None and worst >= len(labels):
+                yield error("E0607", f"top {worst} of {len(labels)} classes is always reached", measurement.span).help(
+                    f"ask for a top below {len(labels)}"
+                )
+
+
+def _judges(measurement: Measurement) -> Iterator[Application]:
+    """The models that a leakage metric consults."""
+    if measurement.metric.sort != "leakage":
+        return
+    for value in measurement.value.arguments.values():
+        if isinstance(value, Application) and isinstance(value.declaration, Operator):
+            yield value
+
+
+def judges_are_independent(audit: Audit) -> Iterator[Diagnostic]:
+    """Rule 6: the model under attack must not grade its own work, nor may a copy of it."""
+    for measurement in audit.measurements.values():
+        name = attack_of(measurement)
+        threat = _threat(measurement, audit)
+        if name is None or threat is None or measurement.metric.sort != "leakage":
+            continue
+        target = audit.matrix.at(threat.target, next(audit.matrix.cells(), {}))
+        for value in measurement.value.arguments.values():
+            if isinstance(value, DefendedModel):
+                yield _own_judge(measurement, threat, f"`{value.threat}.target` is the model under attack")
+        for judge in _judges(measurement):
+            yield from _independent(judge, target, measurement, threat)
+
+
+def _own_judge(measurement: Measurement, threat: Threat, title: str) -> Diagnostic:
+    return (
+        error("E0501", title, measurement.span, "judged by it")
+        .also(threat.spans["target"], "attacked here")
+        .note("an attack that follows the model's gradient fools that model: it would score near 100 %")
+        .help("declare a `judge` of another architecture, trained on its own")
+    )
+
+
+def _independent(judge: Application, target: Value, measurement: Measurement, threat: Threat) -> Iterator[Diagnostic]:
+    if not isinstance(target, Application) or not _is_model(judge):
+        return
+    name = judge.label or judge.name
+    if judge == target:
+        yield _own_judge(measurement, threat, f"`{name}` is both the model under attack and its own judge")
+        return
+    if any(part == target for part in walk(judge)):
+        yield (
+            error("E0502", f"the judge `{name}` is made from the model under attack", measurement.span, "judged by it")
+            .also(threat.spans["target"], "attacked here")
+            .help("train the judge on data of its own, not on the target's answers")
+        )
+        return
+    if _architectures(judge) and _architectures(judge) == _architectures(target) and _data(judge) == _data(target):
+        yield (
+            error("E0503", f"the judge `{name}` is a twin of the model under attack", measurement.span, "same architecture, same data")
+            .also(threat.spans["target"], "attacked here")
+            .note("twins share their mistakes, so a reconstruction that fools one fools the other")
+            .help("give the judge another architecture")
+        )
+
+
+def _is_model(value: Application) -> bool:
+    return isinstance(value.declaration, Operator) and bool(value.declaration.answers or value.declaration.secret)
+
+
+def _architectures(value: Application) -> list[str]:
+    """The parts of a model that say how it is built: its terms."""
+    return sorted(
+        argument.digest
+        for argument in value.arguments.values()
+        if isinstance(argument, Application) and not argument.is_step
+    )
+
+
+def _data(value: Application) -> list[str]:
+    assert isinstance(value.declaration, Operator)
+    found = []
+    for name in value.declaration.secret:
+        argument = value.arguments.get(name)
+        if isinstance(argument, Application | Named):
+            found.append(argument.digest)
+    return found

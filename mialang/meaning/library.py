@@ -1,0 +1,66 @@
+"""Where modules are found: the standard library, packages that offer some, and files next to a spec."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+import mialang
+
+ENTRY_POINT_GROUP = "mialang.library"
+SUFFIX = ".mia"
+PRELUDE = ("std.vocabulary", "std.observable", "std.extent", "std.item")
+
+
+@cache
+def standard_library() -> Path:
+    """The folder of the standard library: inside an installed wheel, or at the top of a checkout."""
+    package = Path(mialang.__file__).parent
+    installed = package / "_stdlib"
+    return installed if installed.is_dir() else package.parent / "stdlib"
+
+
+@cache
+def error_pages() -> Path:
+    """The folder of the pages about each error code, found like the standard library."""
+    package = Path(mialang.__file__).parent
+    installed = package / "_errors"
+    return installed if installed.is_dir() else package.parent / "docs" / "errors"
+
+
+@cache
+def package_library(name: str) -> Path | None:
+    """The folder of `.mia` files that an installed package offers under a name, without importing the package."""
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.name == name:
+            found = find_spec(entry.value.partition(":")[0])
+            locations = list(found.submodule_search_locations or []) if found else []
+            return Path(locations[0]) if locations else None
+    return None
+
+
+@cache
+def files_of(module: str) -> tuple[Path, ...]:
+    """The files of a module by its dotted name, sorted; empty where there is no such module.
+
+    `std.image` is the file `image.mia` or every file in the folder `image/`. In a folder each file that is named
+    after what it declares can be found without reading the others.
+    """
+    root_name, *parts = module.split(".")
+    root = standard_library() if root_name == "std" else package_library(root_name)
+    if root is None:
+        return ()
+    place = root.joinpath(*parts)
+    if parts and place.with_suffix(SUFFIX).is_file():
+        return (place.with_suffix(SUFFIX),)
+    return tuple(sorted(place.rglob(f"*{SUFFIX}"))) if place.is_dir() else ()
+
+
+def known_modules() -> list[str]:
+    """The modules of the standard library."""
+    root = standard_library()
+    names = {f"std.{path.stem}" for path in root.glob(f"*{SUFFIX}")}
+    names |= {f"std.{path.name}" for path in root.iterdir() if path.is_dir()}
+    return sorted(names)

@@ -1,0 +1,297 @@
+"""Modules: files read into scopes, imports resolved, cycles found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.meaning.blocks import evaluate_block
+from mialang.meaning.declarations import Declaration
+from mialang.meaning.declare import declare
+from mialang.meaning.evaluate import Evaluator
+from mialang.meaning.library import PRELUDE, files_of, known_modules
+from mialang.meaning.literals import LiteralReader
+from mialang.meaning.recipes import members_of
+from mialang.meaning.registry import Registry
+from mialang.meaning.schema import BLOCKS, check_shape
+from mialang.meaning.scope import Binding, Lazy, Namespace, Scope
+from mialang.meaning.types import Type
+from mialang.meaning.values import Special, Unknown, Value
+from mialang.source import Source, Span
+from mialang.syntax import parse, tree
+
+VALUE_BLOCKS = ("data", "target", "judge", "prior", "threat", "attack")
+EDITION = 1
+
+
+@dataclass
+class Module:
+    """A file that has been read: its tree and the names it binds.
+
+    Attributes:
+        name: dotted, or the path of a file.
+        file: its tree; None where it does not parse.
+        scope: what its text can see.
+        blocks: its blocks by sort, those of the right shape only.
+    """
+
+    name: str
+    file: tree.File | None
+    scope: Scope
+    folder: Path | None = None
+    blocks: list[tree.Block] = field(default_factory=list)
+    declarations: list[Declaration] = field(default_factory=list)
+
+
+@dataclass
+class Modules:
+    """Everything loaded so far, and how to load more.
+
+    Attributes:
+        registry: declarations known by name across modules.
+        found: findings of all phases so far.
+        overrides: values for `param` of the main file, as given on the command line.
+    """
+
+    registry: Registry = field(default_factory=Registry)
+    found: list[Diagnostic] = field(default_factory=list)
+    axes: dict[str, Type] = field(default_factory=dict)
+    prelude: Scope = field(default_factory=Scope)
+    loaded: dict[str, Module] = field(default_factory=dict)
+    _loading: list[tuple[str, Span]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Load the prelude: kinds, observables, extents, items, and the vocabulary of operators."""
+        self.registry.loader = self
+        for name in PRELUDE:
+            for path in files_of(name):
+                module = self.read(Source.read(path, path.name), name, path.parent, outer=self.prelude)
+                self.prelude.names.update({each.name: each for each in module.declarations if each.noun == "operator"})
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def read(self, source: Source, name: str, folder: Path | None, outer: Scope | None = None) -> Module:
+        """Read a source into a module; findings are kept."""
+        file, problems = parse(source)
+        self.found.extend(problems)
+        module = Module(name, file, Scope(around=outer if outer is not None else self.prelude), folder)
+        if file is None:
+            return module
+        if file.edition not in (None, EDITION):
+            self.found.append(
+                error("E0109", f"this file is written in edition {file.edition}", source_start(source)).help(
+                    f"this mialang reads edition {EDITION}"
+                )
+            )
+        self._take_in(module)
+        return module
+
+    def _take_in(self, module: Module) -> None:
+        assert module.file is not None
+        for item in module.file.items:
+            match item:
+                case tree.ImportModule() | tree.ImportNames():
+                    self._import(item, module)
+                case tree.Let():
+                    self._bind(module, item.name, self._lazy_let(module, item))
+                case tree.Param():
+                    self._bind(module, item.name, self._lazy_param(module, item))
+                case tree.Block():
+                    self._block(item, module)
+                case tree.Rule():
+                    self.found.append(
+                        error("E0222", f"`{item.verb}` stands outside a block", item.span).help(
+                            "put `assert` in a `prior`, the other rules in a `gate`"
+                        )
+                    )
+        self.found.extend(self.registry.check(module.declarations))
+
+    def _block(self, block: tree.Block, module: Module) -> None:
+        problems = check_shape(block)
+        self.found.extend(problems)
+        schema = BLOCKS.get(block.kind.text)
+        if schema is None:
+            if isinstance(block.label, tree.Name):
+                module.scope.names.setdefault(block.label.text, Unknown())
+            return
+        if any(problem.code in ("E0221", "E0204") for problem in problems):
+            if isinstance(block.label, tree.Name):
+                module.scope.names.setdefault(block.label.text, Unknown())
+            return
+        if schema.declares:
+            declaration, more = declare(block, module.name)
+            self.found.extend(more)
+            if declaration is not None and isinstance(block.label, tree.Name):
+                if problem := self.registry.add(declaration):
+                    self.found.append(problem)
+                self.registry.homes[declaration.identity] = module.scope
+                module.declarations.append(declaration)
+                self._bind(module, block.label, declaration)
+            return
+        module.blocks.append(block)
+        if block.kind.text in VALUE_BLOCKS and isinstance(block.label, tree.Name):
+            work = self._lazy_block(module, block)
+            self._bind(module, block.label, Lazy(block.name, block.label.span, work))
+
+    def _bind(self, module: Module, name: tree.Name, binding: Binding) -> None:
+        other = module.scope.names.get(name.text)
+        if other is not None and not isinstance(other, Unknown):
+            finding = error("E0206", f"two things are called `{name.text}`", name.span, "again here")
+            span = other.span if isinstance(other, Lazy | Declaration) else None
+            self.found.append((finding.also(span, "first here") if span else finding).help("rename one of them"))
+            return
+        module.scope.names[name.text] = binding
+
+    # -- values ----------------------------------------------------------------------------------------------------
+
+    def evaluator(self, module: Module) -> Evaluator:
+        """An evaluator for the text of a module."""
+        matrix = Scope({"matrix": Special("matrix")}, module.scope)
+        return Evaluator(matrix, self.registry, self.found, self.axes, members_of(self.registry))
+
+    def _lazy_let(self, module: Module, item: tree.Let) -> Lazy:
+        return Lazy(item.name.text, item.name.span, lambda: self.evaluator(module).evaluate(item.value))
+
+    def _lazy_param(self, module: Module, item: tree.Param) -> Lazy:
+        def work() -> Value:
+            evaluator = self.evaluator(module)
+            reader = LiteralReader(self.found)
+            wanted = reader.type(item.type)
+            override = self.overrides.get(item.name.text) if module.name == "" else None
+            node = override or item.default
+            if node is None:
+                return evaluator.report(
+                    error("E0204", f"the parameter `{item.name.text}` has no value", item.span).help(
+                        f"give it a default, or `--set {item.name.text}=VALUE`"
+                    )
+                )
+            return evaluator.take(node, wanted)
+
+        return Lazy(item.name.text, item.name.span, work)
+
+    overrides: Mapping[str, tree.Expression] = field(default_factory=dict)
+
+    def _lazy_block(self, module: Module, block: tree.Block) -> Callable[[], Value]:
+        return lambda: evaluate_block(block, self.evaluator(module))
+
+    # -- imports ---------------------------------------------------------------------------------------------------
+
+    def _import(self, item: tree.ImportModule | tree.ImportNames, module: Module) -> None:
+        namespace = self._namespace(item.module, module)
+        if isinstance(item, tree.ImportModule):
+            self._import_whole(item, module, namespace)
+            return
+        for renamed in item.names:
+            here = renamed.alias or renamed.name
+            if namespace is None:
+                module.scope.names.setdefault(here.text, Unknown())
+                continue
+            binding = namespace.look(renamed.name.text)
+            if binding is None:
+                finding = error("E0202", f"`{namespace.name}` has no `{renamed.name.text}`", renamed.name.span, "unknown name")
+                self.found.append(finding.help(did_you_mean(renamed.name.text, namespace.names())))
+                binding = Unknown()
+            self._bind(module, here, binding)
+
+    def _import_whole(self, item: tree.ImportModule, module: Module, namespace: Namespace | None) -> None:
+        if item.alias is not None:
+            name = item.alias
+        elif isinstance(item.module, tree.Path):
+            name = item.module.parts[-1]
+        else:
+            self.found.append(
+                error("E0231", "an imported file needs a name", item.span).help(f'write `import "{item.module.value}" as NAME`')
+            )
+            return
+        self._bind(module, name, namespace if namespace is not None else Unknown())
+
+    def _namespace(self, where: tree.Path | tree.String, module: Module) -> Namespace | None:
+        if isinstance(where, tree.String):
+            return self._file_namespace(where, module)
+        name = where.text
+        paths = files_of(name)
+        if not paths:
+            finding = error("E0231", f"there is no module called `{name}`", where.span, "unknown module")
+            near = did_you_mean(name, known_modules())
+            help_ = near or "install the package that offers it, or import a file: `import \"file.mia\" as NAME`"
+            self.found.append(finding.help(help_))
+            return None
+        return self.folder_namespace(name, paths)
+
+    def folder_namespace(self, name: str, paths: tuple[Path, ...]) -> Namespace:
+        """A namespace over the files of a module; a file named after what it declares is read alone."""
+        by_stem = {path.stem: path for path in paths}
+
+        def load(path: Path) -> Module:
+            key = f"{name}/{path.stem}"
+            if key not in self.loaded:
+                self.loaded[key] = self.read(Source.read(path, path.name), name, path.parent)
+            return self.loaded[key]
+
+        def look(word: str) -> Binding | None:
+            if word in by_stem:
+                found = load(by_stem[word]).scope.names.get(word)
+                if found is not None:
+                    return found
+            for path in paths:
+                found = load(path).scope.names.get(word)
+                if found is not None:
+                    return found
+            return None
+
+        def names() -> list[str]:
+            return sorted({each.name for path in paths for each in load(path).declarations})
+
+        return Namespace(name, look, names)
+
+    def _file_namespace(self, where: tree.String, module: Module) -> Namespace | None:
+        path = ((module.folder or Path()) / where.value).resolve()
+        key = str(path)
+        cycle = [name for name, _ in self._loading]
+        if key in cycle:
+            finding = error("E0230", f"`{where.value}` imports itself in a circle", where.span, "closes the circle")
+            for _, span in self._loading[cycle.index(key) + 1 :]:
+                finding = finding.also(span, "imported here")
+            self.found.append(finding.help("move what both need into a third file"))
+            return None
+        if key not in self.loaded:
+            try:
+                source = Source.read(path, _shown(path, module))
+            except (OSError, UnicodeDecodeError) as problem:
+                reason = "is not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else "cannot be read"
+                near = did_you_mean(path.name, [each.name for each in path.parent.glob("*.mia")] if path.parent.is_dir() else [])
+                self.found.append(
+                    error("E0231", f"the file `{where.value}` {reason}", where.span).help(
+                        near or "paths are relative to the file that imports"
+                    )
+                )
+                return None
+            self._loading.append((key, where.span))
+            self.loaded[key] = self.read(source, key, path.parent)
+            self._loading.pop()
+        loaded = self.loaded[key]
+        return Namespace(where.value, loaded.scope.names.get, lambda: sorted(loaded.scope.names))
+
+    def main(self, source: Source, path: Path | None) -> Module:
+        """Read the spec itself."""
+        if path is not None:
+            self._loading.append((str(path.resolve()), source_start(source)))
+        module = self.read(source, "", path.parent if path is not None else None)
+        if path is not None:
+            self._loading.pop()
+        return module
+
+
+def source_start(source: Source) -> Span:
+    """The first characters of a source."""
+    return Span(source, 0, min(1, len(source.text)))
+
+
+def _shown(path: Path, module: Module) -> str:
+    """A path as people write it: relative to the working directory where it lies below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
