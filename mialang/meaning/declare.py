@@ -29,8 +29,9 @@ SORTS = ("leakage", "utility", "cost")
 class _Declarer:
     """Reads one block."""
 
-    def __init__(self, block: tree.Block, module: str) -> None:
+    def __init__(self, block: tree.Block, module: str, artefact: Callable[[str], bool]) -> None:
         self.block = block
+        self.artefact = artefact
         self.module = module
         self.read = LiteralReader()
         self.given = {attribute.name.text: attribute.value for attribute in block.attributes()}
@@ -131,6 +132,7 @@ def _operator(d: _Declarer) -> Operator:
     return Operator(
         **d.common(),
         returns=d.header(),
+        is_step=d.artefact(d.header()),
         modality=d.read.name(d.given.get("modality")),
         differentiates=d.names("differentiates"),
         queries=d.given.get("queries"),
@@ -221,13 +223,16 @@ DECLARERS: dict[str, Callable[[_Declarer], Declaration | None]] = {
 }
 
 
-def declare(block: tree.Block, module: str) -> tuple[Declaration | None, list[Diagnostic]]:
+def declare(
+    block: tree.Block, module: str, artefact: Callable[[str], bool]
+) -> tuple[Declaration | None, list[Diagnostic]]:
     """Read one library block of the right shape.
 
     Args:
         block: the block; `schema.check_shape` has found nothing wrong with it.
         module: the name of the module that it stands in.
+        artefact: whether values of a kind are artefacts, so that what returns them is a step.
     """
-    declarer = _Declarer(block, module)
+    declarer = _Declarer(block, module, artefact)
     declaration = DECLARERS[block.kind.text](declarer)
     return declaration, declarer.read.found

@@ -11,7 +11,7 @@ import mialang
 
 ENTRY_POINT_GROUP = "mialang.library"
 SUFFIX = ".mia"
-PRELUDE = ("std.vocabulary", "std.observable", "std.extent", "std.item")
+PRELUDE = ("std.kind", "std.observable", "std.extent", "std.item", "std.vocabulary")
 
 
 @cache

@@ -61,13 +61,16 @@ class Modules:
     prelude: Scope = field(default_factory=Scope)
     loaded: dict[str, Module] = field(default_factory=dict)
     _loading: list[tuple[str, Span]] = field(default_factory=list)
+    _unchecked: list[Declaration] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Load the prelude: kinds, observables, extents, items, and the vocabulary of operators."""
         self.registry.loader = self
         for name in PRELUDE:
             for path in files_of(name):
-                module = self.read(Source.read(path, path.name), name, path.parent, outer=self.prelude)
+                module = self.loaded[f"{name}/{path.stem}"] = self.read(
+                    Source.read(path, path.name), name, path.parent, outer=self.prelude
+                )
                 self.prelude.names.update({each.name: each for each in module.declarations if each.noun == "operator"})
 
     # -- files -----------------------------------------------------------------------------------------------------
@@ -89,8 +92,9 @@ class Modules:
         return module
 
     def _take_in(self, module: Module) -> None:
+        """Bind what a file imports, declares and names; kinds first, so that operators know what they return."""
         assert module.file is not None
-        for item in module.file.items:
+        for item in sorted(module.file.items, key=_kinds_first):
             match item:
                 case tree.ImportModule() | tree.ImportNames():
                     self._import(item, module)
@@ -106,7 +110,12 @@ class Modules:
                             "put `assert` in a `prior`, the other rules in a `gate`"
                         )
                     )
-        self.found.extend(self.registry.check(module.declarations))
+        self._unchecked.extend(module.declarations)
+
+    def check_declarations(self) -> None:
+        """Check the names inside all declarations read so far, now that they are all known."""
+        pending, self._unchecked = self._unchecked, []
+        self.found.extend(self.registry.check(pending))
 
     def _block(self, block: tree.Block, module: Module) -> None:
         problems = check_shape(block)
@@ -121,7 +130,7 @@ class Modules:
                 module.scope.names.setdefault(block.label.text, Unknown())
             return
         if schema.declares:
-            declaration, more = declare(block, module.name)
+            declaration, more = declare(block, module.name, self.registry.artefact)
             self.found.extend(more)
             if declaration is not None and isinstance(block.label, tree.Name):
                 if problem := self.registry.add(declaration):
@@ -281,7 +290,12 @@ class Modules:
         module = self.read(source, "", path.parent if path is not None else None)
         if path is not None:
             self._loading.pop()
+        self.check_declarations()
         return module
+
+
+def _kinds_first(item: tree.Item) -> bool:
+    return not (isinstance(item, tree.Block) and item.kind.text == "kind")
 
 
 def source_start(source: Source) -> Span:

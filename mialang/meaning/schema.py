@@ -98,8 +98,7 @@ LIBRARY_BLOCKS: dict[str, BlockSchema] = {
     ),
     "defense": BlockSchema(
         "a defense",
-        required=("acts",),
-        optional=("hides", "limits", "transforms", "python", "version", "random", "modality"),
+        optional=("acts", "hides", "limits", "transforms", "python", "version", "random", "modality"),
         params=True,
         declares=True,
     ),
