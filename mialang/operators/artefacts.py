@@ -60,7 +60,8 @@ def restore(kind: str, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -
 
 def array(tensor: torch.Tensor) -> Array:
     """Return a tensor as a contiguous array on the CPU."""
-    return np.ascontiguousarray(tensor.detach().cpu().numpy())
+    # Not `ascontiguousarray`, which gives a lone number one dimension.
+    return np.array(tensor.detach().cpu().numpy(), order="C")
 
 
 def tensor(values: Array) -> torch.Tensor:
