@@ -96,10 +96,16 @@ class Matrix:
     def cells(self, axes: frozenset[str] | None = None) -> Iterator[Cell]:
         """The cells over some axes (all by default), without the skipped ones."""
         names = [name for name in self.axes if axes is None or name in axes]
-        for places in product(*(range(len(self.axes[name])) for name in names)):
-            cell = dict(zip(names, places, strict=True))
-            if self.skip is None or axes is not None or not self.truth(self.skip, cell):
-                yield cell
+        if self.skip is None:
+            for places in product(*(range(len(self.axes[name])) for name in names)):
+                yield dict(zip(names, places, strict=True))
+            return
+        seen: set[tuple[int, ...]] = set()
+        for whole in Matrix(self.axes).cells():
+            places = tuple(whole[name] for name in names)
+            if places not in seen and not self.truth(self.skip, whole):
+                seen.add(places)
+                yield dict(zip(names, places, strict=True))
 
     def values(self, cell: Cell) -> dict[str, Value]:
         """The value of each axis in a cell."""

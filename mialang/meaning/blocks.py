@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mialang.diagnostics import did_you_mean, error
 from mialang.meaning.accept import accept, describe, kind_of
@@ -95,7 +95,7 @@ def _typed(block: tree.Block, evaluator: Evaluator) -> Value:
     call = tree.Call(block.head, _as_expression(block.type), arguments)
     value = evaluator.apply(declaration, arguments, call)
     if isinstance(value, Application):
-        return Application(value.declaration, value.arguments, block.head, block.name)
+        return replace(value, span=block.head, label=block.name, text=block.name)
     return value
 
 
@@ -142,7 +142,7 @@ def _fact(rule: tree.Rule, evaluator: Evaluator) -> tuple[Application, ...]:
     if is_unknown(value):
         return ()
     if isinstance(value, Application) and kind_of(value, evaluator.registry) == "evidence":
-        return (Application(value.declaration, value.arguments, rule.condition.span, value.label),)
+        return (replace(value, span=rule.condition.span),)
     evaluator.report(
         error("E0210", "an `assert` needs a fact that can be checked on the data", rule.condition.span).help(
             "write for example `assert disjoint(public, secret, by = class)`"

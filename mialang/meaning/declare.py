@@ -144,6 +144,7 @@ def _operator(d: _Declarer) -> Operator:
         secret=d.names("secret"),
         answers=d.names("answers"),
         decoy=decoy,
+        fixed_by=d.names("fixed_by"),
         python=d.read.text(d.given.get("python")),
         version=d.read.integer(d.given.get("version"), 1),
     )

@@ -13,6 +13,7 @@ from mialang.meaning.declarations import (
     AccessDeclaration,
     Declaration,
     ExtentDeclaration,
+    Operator,
     Parameter,
     Recipe,
 )
@@ -44,6 +45,7 @@ from mialang.meaning.values import (
 from mialang.syntax import tree
 from mialang.threat import KNOWLEDGE
 
+DRAW = "draw"  # every step that draws takes it: `draw = 2` asks for an independent twin
 RecipeMembers = Callable[[Application], Mapping[str, Value]]
 
 
@@ -381,6 +383,8 @@ class Evaluator:
         """Bind arguments to the parameters of a declaration; defaults are filled in."""
         given, sound = self._bind(declaration, arguments)
         bound: dict[str, Value] = {}
+        if DRAW in given and DRAW not in declaration.by_name:
+            bound[DRAW] = self.take(given[DRAW], Type("int", low=1))
         span = node.function.span if node is not None else declaration.span
         for parameter in declaration.parameters:
             if parameter.name in given:
@@ -395,12 +399,14 @@ class Evaluator:
                 self.found.append(finding.help(f"add `{parameter.name} = …` ({parameter.type})"))
         if not sound or any(is_unknown(value) for value in bound.values()):
             return Unknown()
-        return Application(declaration, bound, span)
+        text = " ".join(node.span.text.split()) if node is not None else ""
+        return Application(declaration, bound, span, text=text)
 
     def _bind(
         self, declaration: Declaration, arguments: tuple[tree.Argument, ...]
     ) -> tuple[dict[str, tree.Expression], bool]:
         names = [parameter.name for parameter in declaration.parameters]
+        known = {*names, DRAW} if isinstance(declaration, Operator) and declaration.random and declaration.is_step else {*names}
         given: dict[str, tree.Expression] = {}
         sound = True
         for place, argument in enumerate(arguments):
@@ -413,7 +419,7 @@ class Evaluator:
                 self.found.append(error("E0214", title, argument.span, "one too many").help(_signature(declaration)))
                 sound = False
                 continue
-            if argument.name is not None and name not in names:
+            if argument.name is not None and name not in known:
                 finding = error("E0203", f"`{declaration.name}` has no parameter `{name}`", argument.name.span, "unknown here")
                 self.found.append(finding.help(did_you_mean(name, names) or _signature(declaration)))
                 sound = False

@@ -153,7 +153,7 @@ class Registry:
             case Operator():
                 found = self._unknown(declaration, [declaration.returns], kinds, "kind")
                 found += self._unknown(declaration, declaration.answers, observables, "observable")
-                named = (*declaration.differentiates, *declaration.secret, *declaration.decoy)
+                named = (*declaration.differentiates, *declaration.secret, *declaration.decoy, *declaration.fixed_by)
                 return found + self._unknown(declaration, named, set(declaration.by_name), "parameter")
             case DefenseDeclaration():
                 named = (*declaration.hides, *declaration.transforms, *declaration.limits)

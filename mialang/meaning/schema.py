@@ -82,7 +82,7 @@ LIBRARY_BLOCKS: dict[str, BlockSchema] = {
         required=("python",),
         optional=(
             "modality", "differentiates", "queries", "outputs", "size", "labels", "seconds", "random", "secret",
-            "answers", "decoy", "version",
+            "answers", "decoy", "fixed_by", "version",
         ),
         params=True,
         declares=True,

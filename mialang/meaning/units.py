@@ -37,7 +37,7 @@ class Quantity:
     def of(cls, number: float, unit: str) -> Quantity:
         """Convert a written quantity to base units."""
         dimension, factor = UNITS[unit]
-        return cls(number * factor, dimension)
+        return cls(round(number * factor, 12), dimension)
 
     def __str__(self) -> str:
         if self.dimension == "share":

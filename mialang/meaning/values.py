@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -36,8 +36,8 @@ class Structured:
         """The values directly inside."""
         return ()
 
-    def rebuilt(self, replace: Callable[[Value], Value]) -> Value:
-        """The same structure with its parts replaced."""
+    def rebuilt(self, change: Callable[[Value], Value]) -> Value:
+        """The same structure with its parts changed."""
         return self
 
     def __eq__(self, other: object) -> bool:
@@ -78,8 +78,8 @@ class TableValue(Structured):
     def parts(self) -> tuple[Value, ...]:
         return tuple(self.entries.values())
 
-    def rebuilt(self, replace: Callable[[Value], Value]) -> Value:
-        return TableValue({name: replace(value) for name, value in self.entries.items()})
+    def rebuilt(self, change: Callable[[Value], Value]) -> Value:
+        return TableValue({name: change(value) for name, value in self.entries.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +101,7 @@ class Application(Structured):
     arguments: Mapping[str, Value]
     span: Span | None = field(default=None, repr=False)
     label: str = ""
+    text: str = field(default="", repr=False)
 
     def signature(self) -> list[Any]:
         given = [[name, signature(value)] for name, value in sorted(self.arguments.items())]
@@ -109,11 +110,11 @@ class Application(Structured):
     def parts(self) -> tuple[Value, ...]:
         return tuple(self.arguments.values())
 
-    def rebuilt(self, replace: Callable[[Value], Value]) -> Value:
-        changed = {name: replace(value) for name, value in self.arguments.items()}
+    def rebuilt(self, change: Callable[[Value], Value]) -> Value:
+        changed = {name: change(value) for name, value in self.arguments.items()}
         if all(changed[name] is value for name, value in self.arguments.items()):
             return self
-        return Application(self.declaration, changed, self.span, self.label)
+        return replace(self, arguments=changed)
 
     @property
     def name(self) -> str:
@@ -140,8 +141,8 @@ class Algebra(Structured):
     def parts(self) -> tuple[Value, ...]:
         return self.operands
 
-    def rebuilt(self, replace: Callable[[Value], Value]) -> Value:
-        return joined(self.operator, tuple(replace(value) for value in self.operands), self.kind)
+    def rebuilt(self, change: Callable[[Value], Value]) -> Value:
+        return joined(self.operator, tuple(change(value) for value in self.operands), self.kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +159,8 @@ class Part(Structured):
     def parts(self) -> tuple[Value, ...]:
         return (self.base,)
 
-    def rebuilt(self, replace: Callable[[Value], Value]) -> Value:
-        return Part(replace(self.base), self.name, self.kind)
+    def rebuilt(self, change: Callable[[Value], Value]) -> Value:
+        return Part(change(self.base), self.name, self.kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,8 +314,8 @@ def is_unknown(value: Value) -> bool:
     return any(isinstance(part, Unknown) for part in walk(value))
 
 
-def replaced(value: Value, replace: Callable[[Value], Value | None]) -> Value:
-    """Rebuild a value, asking `replace` at every part; None means: look inside."""
+def replaced(value: Value, change: Callable[[Value], Value | None]) -> Value:
+    """Rebuild a value, asking `change` at every part; None means: look inside."""
     memory: dict[str, Value] = {}
 
     def rebuild(current: Value) -> Value:
@@ -323,7 +324,7 @@ def replaced(value: Value, replace: Callable[[Value], Value | None]) -> Value:
         if not isinstance(current, Structured):
             return current
         if current.digest not in memory:
-            answer = replace(current)
+            answer = change(current)
             memory[current.digest] = current.rebuilt(rebuild) if answer is None else answer
         return memory[current.digest]
 
