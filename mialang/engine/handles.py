@@ -1,0 +1,162 @@
+"""Handles: what an attack gets instead of a model. They answer what is granted, count it, and refuse the rest.
+
+In one process a handle stops mistakes, not malice: Python keeps nothing private. What stops malice is a boundary
+between processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mialang.operators.errors import OperatorError
+
+Tensor = Any
+Json = Any
+
+
+class Answers(Protocol):
+    """What answers questions about a model: the torch side of a handle."""
+
+    classes: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    def __call__(self, name: str, x: Tensor, **size: Any) -> Tensor:
+        """Answer an observable for inputs `[n, …]`."""
+
+    def column(self, labels: Tensor) -> Tensor:
+        """Map class ids to columns of `scores`."""
+
+    def model(self) -> Any:
+        """The model itself."""
+
+
+class Refused(OperatorError):
+    """A question that the threat does not allow; it cost nothing."""
+
+
+@dataclass
+class Meter:
+    """How many questions were asked and refused on behalf of one node.
+
+    Attributes:
+        cap: how many may be asked; None where nobody counts.
+    """
+
+    cap: int | None = None
+    asked: int = 0
+    refused: int = 0
+    by_observable: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def remaining(self) -> int | None:
+        """How many may still be asked."""
+        return None if self.cap is None else self.cap - self.asked
+
+    def count(self, name: str, rows: int) -> None:
+        """Count a question of some rows, or refuse it.
+
+        Raises:
+            Refused: it would go beyond the cap.
+        """
+        if self.cap is not None and self.asked + rows > self.cap:
+            self.refused += rows
+            raise Refused(
+                f"the budget of {self.cap:,} questions is spent",
+                note=f"{self.asked:,} were asked; this question has {rows:,} rows",
+                help="raise the threat's `queries`, or lower steps, starts or `at_most`",
+            )
+        self.asked += rows
+        self.by_observable[name] = self.by_observable.get(name, 0) + rows
+
+
+class Handle:
+    """A model behind its access.
+
+    Args:
+        name: what the model is called.
+        answers: what answers for it.
+        sees: observables that are granted, with sizes (None: any size); None grants everything.
+        sized: the name of the size of each observable that has one.
+        meter: what counts the questions.
+    """
+
+    __slots__ = ("__answers", "__meter", "__sees", "__sized", "name")
+
+    def __init__(
+        self,
+        name: str,
+        answers: Answers,
+        sees: Mapping[str, float | None] | None = None,
+        sized: Mapping[str, str] | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        self.name = name
+        self.__answers = answers
+        self.__sees = sees
+        self.__sized = sized or {}
+        self.__meter = meter or Meter()
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Original class ids; column j of `scores` belongs to `classes[j]`."""
+        return self.__answers.classes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return self.__answers.shape
+
+    @property
+    def remaining(self) -> int | None:
+        """How many questions may still be asked; None = unmetered."""
+        return self.__meter.remaining
+
+    def ask(self, name: str, x: Tensor, **size: Any) -> Tensor:
+        """Answer `n` questions, one a row of `x`.
+
+        Raises:
+            Refused: the observable, its size, its gradient, or the number of questions is not granted.
+        """
+        self.__allow(name, size)
+        if getattr(x, "requires_grad", False):
+            self.__allow("input_gradients", {})
+        self.__meter.count(name, len(x))
+        return self.__answers(name, x, **size)
+
+    def column(self, labels: Tensor) -> Tensor:
+        """Map class ids `[n]` to columns of `scores` `[n]`."""
+        return self.__answers.column(labels)
+
+    def model(self) -> Any:
+        """The model itself, for who holds the weights.
+
+        Raises:
+            Refused: the weights are not granted.
+        """
+        self.__allow("weights", {})
+        return self.__answers.model()
+
+    def __allow(self, name: str, size: Mapping[str, Any]) -> None:
+        if self.__sees is None:
+            return
+        if name not in self.__sees:
+            self.__meter.refused += 1
+            raise Refused(
+                f"this attack may not see {name.replace('_', ' ')} of `{self.name}`",
+                note=f"it was found to need {_listed(self.__sees)}",
+                help="declare in the operator's `.mia` what it asks: `{ sees = [" + name + "] }`",
+            )
+        limit = self.__sees[name]
+        asked = size.get(self.__sized.get(name, ""))
+        if limit is not None and asked is not None and asked > limit:
+            self.__meter.refused += 1
+            raise Refused(
+                f"this threat grants {name.replace('_', ' ')} up to {limit:g}, and {asked:g} was asked",
+                help=f"ask for at most {limit:g}",
+            )
+
+
+def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
+    return ", ".join(name.replace("_", " ") for name in names) or "nothing"

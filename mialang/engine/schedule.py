@@ -1,0 +1,179 @@
+"""The schedule: every node once its inputs exist; what is known is not done again; a failure skips only its cone."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+
+from mialang.engine.events import Listener
+from mialang.engine.executors import Executor
+from mialang.engine.store import Action, Store
+from mialang.engine.work import Failure, Job, NodeFailedError, Settings, node_key
+from mialang.plan.model import Node, Plan, digest
+
+
+@dataclass
+class Outcome:
+    """What became of a plan.
+
+    Attributes:
+        actions: what each finished node made.
+        outputs: digest by node, those of grants and handles included.
+        cached: nodes that were known already.
+        failures: why nodes failed.
+        skipped: nodes that were not run because of a failure, with the node at fault.
+    """
+
+    actions: dict[str, Action] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    cached: set[str] = field(default_factory=set)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+class Schedule:
+    """Runs one plan.
+
+    Args:
+        plan: what to run.
+        store: where results go; the schedule only reads it, workers write.
+        executor: where jobs run.
+        listener: who is told.
+        settings: how work is done.
+    """
+
+    def __init__(self, plan: Plan, store: Store, executor: Executor, listener: Listener, settings: Settings) -> None:
+        self.plan = plan
+        self.store = store
+        self.executor = executor
+        self.tell = listener
+        self.settings = settings
+        self.outcome = Outcome()
+        self._place = {name: place for place, name in enumerate(plan.nodes)}
+        self._waits: dict[str, int] = {}
+        self._consumers: dict[str, list[str]] = {name: [] for name in plan.nodes}
+        for node in plan.nodes.values():
+            sources = dict.fromkeys((*node.inputs, *node.after))
+            self._waits[node.id] = len(sources)
+            for source in sources:
+                self._consumers[source].append(node.id)
+        self._ready = [(place, name) for name, place in self._place.items() if not self._waits[name]]
+        heapq.heapify(self._ready)
+        self._live: dict[Future[Action], str] = {}
+
+    def run(self) -> Outcome:
+        """Run to the end; every root cause of failure is collected."""
+        try:
+            while self._ready or self._live:
+                while self._ready and len(self._live) < self.executor.slots:
+                    _, name = heapq.heappop(self._ready)
+                    self._begin(name)
+                if self._live:
+                    for future in wait(self._live, return_when=FIRST_COMPLETED).done:
+                        self._end(self._live.pop(future), future)
+        finally:
+            self.executor.close()
+        return self.outcome
+
+    def _begin(self, name: str) -> None:
+        if name in self.outcome.skipped:
+            return
+        node = self.plan.nodes[name]
+        if node.passes_on:
+            self._finish(name, self._passed_on(node))
+            return
+        key = node_key(node, self.outcome.outputs)
+        action, damage = self.store.find(key)
+        if action is not None:
+            self.outcome.cached.add(name)
+            self.outcome.actions[name] = action
+            self.tell("cached", node=name, label=node.label, seconds=action.evidence.get("seconds"))
+            self._finish(name, action.output)
+            return
+        if damage:
+            self.tell("recomputed", node=name, label=node.label, reason=damage)
+        self.tell("started", node=name, label=node.label, role=node.role, repeat=node.repeat)
+        job = Job(node, key, self._inputs(node), self._handles(node), self.plan.observables, self.store.root, self.settings)
+
+        def progress(done: int, total: int, figures: Mapping[str, float]) -> None:
+            self.tell("progress", node=name, done=done, total=total, figures=dict(figures))
+
+        self._live[self.executor.submit(job, progress)] = name
+
+    def _passed_on(self, node: Node) -> str:
+        """The digest of a grant is that of what it grants; a handle is what it lets be asked of which model."""
+        if node.operator == "grant":
+            return self.outcome.outputs[node.inputs[0]]
+        return node_key(node, self.outcome.outputs)
+
+    def _inputs(self, node: Node) -> dict[str, tuple[str, str]]:
+        found = {}
+        for name in node.inputs:
+            source = self.plan.nodes[name]
+            if source.role == "handle":
+                for behind in source.inputs:
+                    found[behind] = (self.outcome.outputs[behind], self.plan.nodes[behind].kind)
+            else:
+                found[name] = (self.outcome.outputs[name], source.kind)
+        return found
+
+    def _handles(self, node: Node) -> dict[str, dict[str, object]]:
+        return {name: self.plan.nodes[name].params for name in node.inputs if self.plan.nodes[name].role == "handle"}
+
+    def _end(self, name: str, future: Future[Action]) -> None:
+        node = self.plan.nodes[name]
+        try:
+            action = future.result()
+        except NodeFailedError as problem:
+            self._fail(name, problem.failure)
+            return
+        self.outcome.actions[name] = action
+        evidence = action.evidence
+        self.tell("finished", node=name, label=node.label, output=action.output, seconds=evidence.get("seconds"),
+                  asked=evidence.get("asked"))  # fmt: skip
+        self._finish(name, action.output)
+
+    def _fail(self, name: str, failure: Failure) -> None:
+        node = self.plan.nodes[name]
+        self.outcome.failures[name] = failure
+        self.tell("failed", node=name, label=node.label, title=failure.title, note=failure.note, help=failure.help,
+                  detail=failure.detail)  # fmt: skip
+        pending = list(self._consumers[name])
+        while pending:
+            current = pending.pop()
+            if current in self.outcome.skipped:
+                continue
+            self.outcome.skipped[current] = name
+            self.tell("skipped", node=current, label=self.plan.nodes[current].label, because=name)
+            pending.extend(self._consumers[current])
+
+    def _finish(self, name: str, output: str) -> None:
+        self.outcome.outputs[name] = output
+        for consumer in self._consumers[name]:
+            self._waits[consumer] -= 1
+            if not self._waits[consumer] and consumer not in self.outcome.skipped:
+                heapq.heappush(self._ready, (self._place[consumer], consumer))
+
+
+def known_nodes(plan: Plan, store: Store) -> tuple[frozenset[str], dict[str, float]]:
+    """What is in the store already: the nodes of a plan, and the mean seconds that operators took."""
+    outputs: dict[str, str] = {}
+    cached: set[str] = set()
+    seconds: dict[str, list[float]] = {}
+    for node in plan.nodes.values():
+        if any(each not in outputs for each in node.inputs):
+            continue
+        if node.passes_on:
+            outputs[node.id] = outputs[node.inputs[0]] if node.operator == "grant" else node_key(node, outputs)
+            continue
+        action, _ = store.find(node_key(node, outputs))
+        if action is not None:
+            outputs[node.id] = action.output
+            cached.add(node.id)
+            seconds.setdefault(node.operator, []).append(float(action.evidence.get("seconds", 0)))
+    return frozenset(cached), {name: sum(each) / len(each) for name, each in seconds.items()}
+
+
+__all__ = ["Outcome", "Schedule", "digest", "known_nodes"]

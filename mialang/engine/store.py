@@ -1,0 +1,220 @@
+"""The store: content-addressed plain files. What a node made is found again by what the node is.
+
+    blobs/ab/abcd….safetensors   an artefact, named by the SHA-256 of its bytes
+    actions/ab/abcd….json        what the node with this key made, with the evidence that it left
+    runs/<id>/                   one folder a run: spec.mia plan.json events.jsonl verdict.json report.html
+
+Files appear whole or not at all: they are written under a temporary name, flushed to disk and renamed, and the folder
+is flushed too. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mialang.plan.model import canonical
+
+Json = Any
+FORMAT = 1
+INLINE = 16_384  # bytes up to which a result without arrays stands in the action itself
+
+
+class StoreError(Exception):
+    """The store cannot be used: it cannot be written, or a newer version made it."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a node made.
+
+    Attributes:
+        key: what the node is.
+        output: digest of what it made.
+        kind: what that is.
+        value: the result itself, where it is small JSON.
+        evidence: facts that the step noted, questions it asked, seconds it took, threads it had.
+        files: external files that it read, with what they held.
+    """
+
+    key: str
+    output: str
+    kind: str
+    value: Json = None
+    evidence: dict[str, Json] = field(default_factory=dict)
+    files: tuple[dict[str, Json], ...] = ()
+
+    def as_json(self) -> dict[str, Json]:
+        """The action as it is written."""
+        return {
+            "format": FORMAT,
+            "key": self.key,
+            "output": self.output,
+            "kind": self.kind,
+            "value": self.value,
+            "evidence": self.evidence,
+            "files": list(self.files),
+        }
+
+
+class Store:
+    """A folder of results."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def prepare(self) -> None:
+        """Make the folders, readable by their owner only.
+
+        Raises:
+            StoreError: it cannot be written, or a newer version made it.
+        """
+        try:
+            for name in ("blobs", "actions", "runs"):
+                (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.root.chmod(0o700)
+            marker = self.root / "format"
+            if marker.exists():
+                self._check_format(marker.read_text().strip())
+            else:
+                self._write(marker, f"{FORMAT}\n".encode())
+        except OSError as problem:
+            raise StoreError(f"the store `{self.root}` cannot be written: {problem.strerror}") from problem
+
+    def _check_format(self, text: str) -> None:
+        if not text.isdigit() or int(text) > FORMAT:
+            raise StoreError(f"the store `{self.root}` is of format {text or 'unknown'}, and this mialang knows up to {FORMAT}")
+
+    # -- blobs -----------------------------------------------------------------------------------------------------
+
+    def blob_path(self, digest: str) -> Path:
+        """Where a blob lies."""
+        return self.root / "blobs" / digest[:2] / f"{digest}.safetensors"
+
+    def put(self, data: bytes) -> str:
+        """Keep some bytes; return their digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.blob_path(digest)
+        if not self._sound(digest):
+            self._write(path, data)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of a blob.
+
+        Raises:
+            StoreError: they are missing or damaged.
+        """
+        try:
+            data = self.blob_path(digest).read_bytes()
+        except OSError as problem:
+            raise StoreError(f"the store lacks {digest[:12]}: {problem.strerror}") from problem
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise StoreError(f"the store holds damaged bytes for {digest[:12]}")
+        return data
+
+    def _sound(self, digest: str) -> bool:
+        path = self.blob_path(digest)
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == digest
+        except OSError:
+            return False
+
+    # -- actions ---------------------------------------------------------------------------------------------------
+
+    def action_path(self, key: str) -> Path:
+        """Where an action lies."""
+        return self.root / "actions" / key[:2] / f"{key}.json"
+
+    def find(self, key: str) -> tuple[Action | None, str]:
+        """What a node made before, if it is still whole.
+
+        Returns the action, or None and why there is none: empty where the node never ran, else what is damaged or
+        has changed since.
+        """
+        path = self.action_path(key)
+        try:
+            raw = path.read_bytes()
+        except OSError:
+            return None, ""
+        try:
+            made = json.loads(raw)
+            action = Action(made["key"], made["output"], made["kind"], made["value"], made["evidence"], tuple(made["files"]))
+        except (ValueError, KeyError, TypeError):
+            return None, "its record is damaged"
+        if action.key != key or (action.value is not None and value_digest(action.value) != action.output):
+            return None, "its record is damaged"
+        if action.value is None and not self._sound(action.output):
+            return None, "its result is missing or damaged"
+        for file in action.files:
+            if not _unchanged(file):
+                return None, f"`{file['path']}` has changed since"
+        return action, ""
+
+    def record(self, action: Action) -> None:
+        """Keep what a node made."""
+        self._write(self.action_path(action.key), canonical(action.as_json()))
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def _write(self, path: Path, data: bytes) -> None:
+        write_whole(path, data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, even if the power fails.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def value_digest(value: Json) -> str:
+    """The digest of a small result that stands in its action."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def fingerprint(path: Path) -> dict[str, Json]:
+    """What an external file or folder holds: its digest, and size and time so that a change is seen without reading."""
+    if path.is_dir():
+        listed = [[str(each.relative_to(path)), each.stat().st_size, each.stat().st_mtime_ns]
+                  for each in sorted(path.rglob("*")) if each.is_file()]  # fmt: skip
+        return {"path": str(path), "size": len(listed), "changed": 0, "sha256": value_digest(listed)}
+    status = path.stat()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns, "sha256": digest}
+
+
+def _unchanged(file: Mapping[str, Json]) -> bool:
+    path = Path(file["path"])
+    try:
+        status = path.stat()
+        if not path.is_dir() and (status.st_size, status.st_mtime_ns) == (file["size"], file["changed"]):
+            return True
+        return bool(fingerprint(path)["sha256"] == file["sha256"])
+    except OSError:
+        return False

@@ -1,0 +1,292 @@
+"""The work of one node, wherever it runs: load inputs, call the operator, commit what it made. Workers commit."""
+
+from __future__ import annotations
+
+import operator
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mialang.engine.codec import pack, unpack
+from mialang.engine.handles import Handle, Meter
+from mialang.engine.store import Action, Store, fingerprint, value_digest
+from mialang.plan.model import Node, digest
+
+Json = Any
+Progress = Callable[[int, int, dict[str, float]], None]
+MEASUREMENT = "measurement"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How work is done; none of it changes what is computed.
+
+    Attributes:
+        device: where tensors live.
+        threads: CPU threads of a step; None leaves torch's choice.
+        data: folder in which data files are looked for.
+        trusted: packages besides mialang whose code may be imported.
+    """
+
+    device: str = "cpu"
+    threads: int | None = None
+    data: str | None = None
+    trusted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a worker needs to do one node.
+
+    Attributes:
+        node: the node.
+        key: what it is, inputs included.
+        inputs: artefacts by node id: digest and kind.
+        handles: definitions of the handles that it asks through: parameters of the handle node.
+        observables: how observables follow from each other.
+        store: the folder of the store.
+    """
+
+    node: Node
+    key: str
+    inputs: Mapping[str, tuple[str, str]]
+    handles: Mapping[str, Mapping[str, Json]]
+    observables: Mapping[str, Mapping[str, Json]]
+    store: Path
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a node failed, in words that a user can act on.
+
+    Attributes:
+        detail: the traceback, where the failure was not foreseen.
+    """
+
+    title: str
+    note: str = ""
+    help: str = ""
+    detail: str = ""
+
+
+class NodeFailedError(Exception):
+    """A node failed; carries the failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.title)
+        self.failure = failure
+
+    def __reduce__(self) -> tuple[type[NodeFailedError], tuple[Failure]]:
+        return type(self), (self.failure,)
+
+
+def node_key(node: Node, outputs: Mapping[str, str]) -> str:
+    """What a node is: operator, version, parameters, contents of its inputs, seed. Where it stands is no part of it."""
+    return digest([node.operator, node.python, node.version, _by_content(node.params, outputs), node.seed])
+
+
+def _by_content(params: Json, outputs: Mapping[str, str]) -> Json:
+    if isinstance(params, dict):
+        return {
+            name: outputs[each] if name in ("$node", "$model", "$handle") else _by_content(each, outputs)
+            for name, each in params.items()
+        }
+    if isinstance(params, list | tuple):
+        return [_by_content(each, outputs) for each in params]
+    return params
+
+
+def execute(job: Job, progress: Progress | None = None) -> Action:
+    """Do the work of one node and commit it to the store.
+
+    Raises:
+        NodeFailedError: the operator could not do its work; says why.
+    """
+    from mialang.operators.errors import OperatorError  # noqa: PLC0415 - brings torch, which a cached run never needs
+
+    try:
+        return _execute(job, progress)
+    except NodeFailedError:
+        raise
+    except OperatorError as problem:
+        raise NodeFailedError(Failure(problem.title, problem.note, problem.help)) from problem
+    except MemoryError as problem:
+        raise NodeFailedError(
+            Failure(f"`{job.node.label}` ran out of memory", str(problem), "lower batch sizes, steps or records")
+        ) from problem
+    except Exception as problem:
+        import traceback  # noqa: PLC0415 - only after a failure
+
+        title = f"`{job.node.operator}` broke: {type(problem).__name__}: {problem}"
+        detail = traceback.format_exc()
+        raise NodeFailedError(Failure(title, "this was not foreseen by the operator", "report it with the run's events", detail)) from problem
+
+
+def _execute(job: Job, progress: Progress | None) -> Action:
+    import torch  # noqa: PLC0415 - loaded only when something is computed
+
+    from mialang.operators.run import Run  # noqa: PLC0415
+
+    settings, node = job.settings, job.node
+    if settings.threads is not None and torch.get_num_threads() != settings.threads:
+        torch.set_num_threads(settings.threads)
+    run = Run(
+        seed=node.seed if node.seed is not None else 0,
+        device=torch.device(settings.device),
+        data=Path(settings.data) if settings.data else None,
+        **({"listener": progress} if progress is not None else {}),
+    )
+    binding = _Binding(job, run)
+    function = load_function(node.python, settings.trusted)
+    arguments = {name: binding.decode(each) for name, each in node.params.items() if name != "draw" or "draw" in _parameters(function)}
+    started = time.perf_counter()
+    made = function(**arguments, run=run)
+    seconds = time.perf_counter() - started
+    evidence: dict[str, Json] = {
+        "notes": run.notes,
+        "seconds": round(seconds, 4),
+        "threads": torch.get_num_threads(),
+        "device": settings.device,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform != "darwin" else 1024**2),
+    }
+    if binding.meter.asked or binding.meter.refused:
+        evidence["asked"] = binding.meter.asked
+        evidence["refused"] = binding.meter.refused
+        evidence["by_observable"] = binding.meter.by_observable
+    files = tuple(fingerprint(path) for path in dict.fromkeys(run.files))
+    action = _commit(Store(job.store), job, made, evidence, files)
+    remember(action.output, made)
+    return action
+
+
+@lru_cache(maxsize=512)
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    import inspect  # noqa: PLC0415
+
+    return frozenset(inspect.signature(function).parameters)
+
+
+def _commit(store: Store, job: Job, made: Any, evidence: dict[str, Json], files: tuple[dict[str, Json], ...]) -> Action:
+    value = made.json() if hasattr(made, "json") else None
+    if value is not None:
+        action = Action(job.key, value_digest(value), MEASUREMENT, value, evidence, files)
+    else:
+        output = store.put(pack(made.kind, made.arrays(), made.facts()))
+        action = Action(job.key, output, made.kind, None, evidence, files)
+    store.record(action)
+    return action
+
+
+def load_function(python: str, trusted: tuple[str, ...] = ()) -> Callable[..., Any]:
+    """Import `module:function`, from mialang or a trusted package only.
+
+    Raises:
+        NodeFailedError: the package is not trusted, or holds no such function.
+    """
+    module, _, name = python.partition(":")
+    package = module.partition(".")[0]
+    if package not in ("mialang", *trusted):
+        raise NodeFailedError(
+            Failure(
+                f"the code of `{package}` is not trusted",
+                f"the spec names `{python}`, and naming code is no reason to run it",
+                f"look at it, then allow it with `--trust {package}`",
+            )
+        )
+    try:
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    except (ImportError, AttributeError) as problem:
+        raise NodeFailedError(
+            Failure(f"there is no function `{python}`", str(problem), "install the package, or mend the declaration")
+        ) from problem
+
+
+class _Binding:
+    """Turns the parameters of a node into what its function takes."""
+
+    def __init__(self, job: Job, run: Any) -> None:
+        self.job = job
+        self.run = run
+        self.meter = Meter(job.node.queries)
+
+    def decode(self, value: Json) -> Any:
+        match value:
+            case {"$term": _, "python": python, "args": arguments}:
+                function = load_function(python, self.job.settings.trusted)
+                return function(**{name: self.decode(each) for name, each in arguments.items()})
+            case {"$algebra": sign, "operands": [left, right]}:
+                signs = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
+                return signs[sign](self.decode(left), self.decode(right))
+            case {"$node": name}:
+                return self._member(self._artefact(name), value)
+            case {"$model": name}:
+                return self._open(name)
+            case {"$handle": name}:
+                return self._handle(name)
+            case dict():
+                return {name: self.decode(each) for name, each in value.items()}
+            case list() | tuple():
+                return [self.decode(each) for each in value]
+        return value
+
+    def _member(self, artefact: Any, value: Mapping[str, Json]) -> Any:
+        return getattr(artefact, value["member"]) if "member" in value else artefact
+
+    def _artefact(self, name: str) -> Any:
+        output, _ = self.job.inputs[name]
+        return load_artefact(str(self.job.store), output)
+
+    def _sized(self) -> dict[str, str]:
+        return {name: each["size"] for name, each in self.job.observables.items() if each["size"]}
+
+    def _open(self, name: str) -> Handle:
+        """A model that nobody meters: the attacker's own, or an instrument."""
+        from mialang.operators.answers import ModelAnswers  # noqa: PLC0415
+
+        answers = ModelAnswers(self._artefact(name), self.job.observables, generator=self.run.generator)
+        return Handle(name.rpartition("-")[0], answers)
+
+    def _handle(self, name: str) -> Handle:
+        from mialang.operators.answers import ModelAnswers  # noqa: PLC0415
+
+        params = self.job.handles[name]
+        target = params["model"]["$node"]
+        transforms = [(each["on"], self.decode(each["term"])) for each in params["transforms"]]
+        answers = ModelAnswers(
+            self._artefact(target), self.job.observables, transforms, decoy=params["decoy"] == "permuted",
+            generator=self.run.generator,
+        )  # fmt: skip
+        return Handle("target", answers, params["sees"], self._sized(), self.meter)
+
+
+# -- artefacts in memory -------------------------------------------------------------------------------------------
+
+RECENT = 24
+_recent: dict[str, Any] = {}
+
+
+def remember(output: str, artefact: Any) -> None:
+    """Keep an artefact at hand for the nodes that come next; the oldest goes."""
+    if not hasattr(artefact, "arrays"):
+        return
+    _recent.pop(output, None)
+    _recent[output] = artefact
+    while len(_recent) > RECENT:
+        _recent.pop(next(iter(_recent)))
+
+
+def load_artefact(store: str, output: str) -> Any:
+    """An artefact by its digest, from memory or the store."""
+    if output not in _recent:
+        from mialang.operators.artefacts import restore  # noqa: PLC0415
+
+        kind, arrays, facts = unpack(Store(Path(store)).get(output))
+        remember(output, restore(kind, arrays, facts))
+    return _recent[output]

@@ -1,0 +1,66 @@
+"""Overlap between sets of records: whether an adversary was given what it is to recover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from mialang.operators.artefacts import Array, Artefact
+from mialang.operators.errors import OperatorError
+from mialang.operators.run import Json, Run
+
+
+class Fingerprinted(Protocol):
+    """Records that can be told apart."""
+
+    classes: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def fingerprints(self) -> list[str]:
+        """A hash per record, after decoding and preprocessing."""
+
+
+@dataclass(frozen=True)
+class Evidence(Artefact, kind="evidence"):
+    """A fact about data that was checked, and what was counted."""
+
+    counts: Mapping[str, Json]
+
+    def arrays(self) -> dict[str, Array]:
+        """Nothing large."""
+        return {}
+
+    def facts(self) -> dict[str, Any]:
+        """What was counted."""
+        return dict(self.counts)
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -> Self:  # noqa: ARG003 - one form for all
+        """Rebuild from the facts."""
+        return cls(dict(facts))
+
+
+def disjoint(*, first: Fingerprinted, second: Fingerprinted, by: str, run: Run) -> Evidence:
+    """Check that two sets share no record, or no class.
+
+    Raises:
+        OperatorError: they share some; says how many.
+    """
+    if by == "class":
+        shared: list[Any] = sorted(set(first.classes) & set(second.classes))
+        noun, listed = "classes", ", ".join(map(str, shared[:8]))
+    else:
+        seen = set(first.fingerprints())
+        shared = [place for place, mark in enumerate(second.fingerprints()) if mark in seen]
+        noun, listed = "records", f"{len(shared):,} of {len(second):,}"
+    run.note(f"shared_{noun}", len(shared))
+    if shared:
+        raise OperatorError(
+            f"the prior and the secret share {noun}: {listed}",
+            note="an adversary who already holds the secret proves nothing",
+            help="grant other records, or remove the shared ones with `minus(a, b)`",
+        )
+    return Evidence({"by": by, "first": len(first), "second": len(second), "shared": 0})
