@@ -1,1 +1,7 @@
-"""Operators: what the vocabulary of `stdlib/` does. The only room that imports torch; it knows no syntax, spec, plan or store."""
+"""The torch side: what steps and terms do. It knows nothing of specs, plans or stores."""
+
+import os
+
+# Idle threads of torch's pool spin by default. On a shared machine they then fight for cores with whoever works: a
+# training step of 3 ms takes 190 ms beside one busy neighbour. Waiting passively costs nothing otherwise.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
