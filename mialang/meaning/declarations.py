@@ -20,7 +20,7 @@ Syntax = Any  # a node of mialang.syntax.tree; pydantic keeps it as it is
 class Parameter(BaseModel):
     """One parameter: its type, its default as written, and what an argument that is the target's handle is asked."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     name: str
     type: Type
@@ -38,7 +38,7 @@ class Parameter(BaseModel):
 class Declaration(BaseModel):
     """What every declaration has: a name, the module it stands in, a doc string, parameters."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     noun: ClassVar[str] = "declaration"
 

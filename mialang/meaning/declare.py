@@ -1,4 +1,7 @@
-"""From library blocks to declarations."""
+"""From library blocks to declarations.
+
+What is read here has been checked while it was read, so the models are constructed without checking it again.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class _Declarer:
             self.read.found.append(
                 error("E0203", f"a parameter has no fact `{name}`", facts[name].name.span).help(did_you_mean(name, ["sees", "knows"]))
             )
-        return Parameter(
+        return Parameter.model_construct(
             name=entry.name.text,
             type=self.read.type(entry.type),
             default=entry.default,
@@ -88,7 +91,7 @@ class _Declarer:
 
 def _kind(d: _Declarer) -> Kind:
     members = {name: d.read.name(value) for name, value in d.read.table(d.given.get("members")).items()}
-    return Kind(
+    return Kind.model_construct(
         **d.common(),
         parent=d.read.name(d.given.get("extends")),
         artefact=d.read.boolean(d.given.get("artefact")),
@@ -98,7 +101,7 @@ def _kind(d: _Declarer) -> Kind:
 
 
 def _observable(d: _Declarer) -> ObservableDeclaration:
-    return ObservableDeclaration(
+    return ObservableDeclaration.model_construct(
         **d.common(),
         sources=d.names("from"),
         artefact=d.read.name(d.given.get("artefact")),
@@ -110,16 +113,16 @@ def _observable(d: _Declarer) -> ObservableDeclaration:
 
 def _access(d: _Declarer) -> AccessDeclaration:
     parts = {name: d.given[name] for name in ("sees", "holds", "queries", "knows", "acts") if name in d.given}
-    return AccessDeclaration(**d.common(), parts=parts)
+    return AccessDeclaration.model_construct(**d.common(), parts=parts)
 
 
 def _extent(d: _Declarer) -> ExtentDeclaration:
-    return ExtentDeclaration(**d.common(), weaker=d.names("weaker"), modality=d.read.name(d.given.get("modality")))
+    return ExtentDeclaration.model_construct(**d.common(), weaker=d.names("weaker"), modality=d.read.name(d.given.get("modality")))
 
 
 def _item(d: _Declarer) -> ItemDeclaration:
     natures = ("statistics", "public", "shadow", "overlapping")
-    return ItemDeclaration(
+    return ItemDeclaration.model_construct(
         **d.common(),
         kind=d.read.name(d.given.get("kind")),
         nature=d.choice("nature", natures, "public"),
@@ -129,7 +132,7 @@ def _item(d: _Declarer) -> ItemDeclaration:
 
 def _operator(d: _Declarer) -> Operator:
     decoy = {name: d.read.name(value) for name, value in d.read.table(d.given.get("decoy")).items()}
-    return Operator(
+    return Operator.model_construct(
         **d.common(),
         returns=d.header(),
         is_step=d.artefact(d.header()),
@@ -162,7 +165,7 @@ def _recipe(d: _Declarer) -> Recipe | None:
         return None
     baseline = d.read.boolean(d.given.get("baseline"))
     lets = tuple((entry.name.text, entry.value) for entry in d.block.entries if isinstance(entry, tree.Let))
-    return Recipe(
+    return Recipe.model_construct(
         **d.common(),
         modality=modality,
         gives=d.given["gives"],
@@ -175,7 +178,7 @@ def _recipe(d: _Declarer) -> Recipe | None:
 
 def _defense(d: _Declarer) -> DefenseDeclaration:
     acts: Any = d.choice("acts", get_args(DefenseDeclaration.model_fields["acts"].annotation), "nothing")
-    return DefenseDeclaration(
+    return DefenseDeclaration.model_construct(
         **d.common(),
         acts=acts,
         hides=d.names("hides"),
@@ -197,7 +200,7 @@ def _metric(d: _Declarer) -> Metric | None:
         )
         return None
     higher: Any = d.choice("higher", ("worse", "better"), "worse")
-    return Metric(
+    return Metric.model_construct(
         **d.common(),
         sort=sort,
         measures=d.names("measures"),

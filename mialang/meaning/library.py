@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -11,7 +12,8 @@ import mialang
 
 ENTRY_POINT_GROUP = "mialang.library"
 SUFFIX = ".mia"
-PRELUDE = ("std.kind", "std.observable", "std.extent", "std.item", "std.vocabulary")
+PRELUDE = ("std.kind", "std.observable", "std.extent", "std.item")
+VOCABULARY = "std.vocabulary"
 
 
 @cache
@@ -45,8 +47,7 @@ def package_library(name: str) -> Path | None:
 def files_of(module: str) -> tuple[Path, ...]:
     """The files of a module by its dotted name, sorted; empty where there is no such module.
 
-    `std.image` is the file `image.mia` or every file in the folder `image/`. In a folder each file that is named
-    after what it declares can be found without reading the others.
+    `std.image` is the file `image.mia` or every file in the folder `image/`.
     """
     root_name, *parts = module.split(".")
     root = standard_library() if root_name == "std" else package_library(root_name)
@@ -58,9 +59,26 @@ def files_of(module: str) -> tuple[Path, ...]:
     return tuple(sorted(place.rglob(f"*{SUFFIX}"))) if place.is_dir() else ()
 
 
+DECLARED = re.compile(r"^(?:operator|recipe|defense|metric|kind|observable|extent|item|access) +(\w+)", re.MULTILINE)
+
+
+@cache
+def declared_in(path: Path) -> tuple[str, ...]:
+    """The names that a file declares, read off its text without parsing it."""
+    return tuple(DECLARED.findall(path.read_text(encoding="utf-8")))
+
+
 def known_modules() -> list[str]:
     """The modules of the standard library."""
     root = standard_library()
     names = {f"std.{path.stem}" for path in root.glob(f"*{SUFFIX}")}
     names |= {f"std.{path.name}" for path in root.iterdir() if path.is_dir()}
     return sorted(names)
+
+
+def starter_spec() -> str:
+    """The text of a first spec: the quickstart that ships with the project."""
+    package = Path(mialang.__file__).parent
+    installed = package / "_specs"
+    folder = installed if installed.is_dir() else package.parent / "specs"
+    return (folder / "quickstart.mia").read_text(encoding="utf-8")

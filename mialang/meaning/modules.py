@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mialang.diagnostics import Diagnostic, did_you_mean, error
@@ -11,12 +12,12 @@ from mialang.meaning.blocks import evaluate_block
 from mialang.meaning.declarations import Declaration
 from mialang.meaning.declare import declare
 from mialang.meaning.evaluate import Evaluator
-from mialang.meaning.library import PRELUDE, files_of, known_modules
+from mialang.meaning.library import PRELUDE, VOCABULARY, declared_in, files_of, known_modules
 from mialang.meaning.literals import LiteralReader
 from mialang.meaning.recipes import members_of
 from mialang.meaning.registry import Registry
 from mialang.meaning.schema import BLOCKS, check_shape
-from mialang.meaning.scope import Binding, Lazy, Namespace, Scope
+from mialang.meaning.scope import Binding, Deferred, Lazy, Namespace, Scope
 from mialang.meaning.types import Type
 from mialang.meaning.values import Special, Unknown, Value
 from mialang.source import Source, Span
@@ -68,10 +69,22 @@ class Modules:
         self.registry.loader = self
         for name in PRELUDE:
             for path in files_of(name):
-                module = self.loaded[f"{name}/{path.stem}"] = self.read(
-                    Source.read(path, path.name), name, path.parent, outer=self.prelude
-                )
-                self.prelude.names.update({each.name: each for each in module.declarations if each.noun == "operator"})
+                self._library_file(name, path)
+        for path in files_of(VOCABULARY):
+            for word in declared_in(path):
+                self.prelude.names[word] = Deferred(word, partial(self._vocabulary_word, path, word))
+
+    def _library_file(self, name: str, path: Path) -> Module:
+        """Read a file of the library once."""
+        key = f"{name}/{path.stem}"
+        if key not in self.loaded:
+            self.loaded[key] = self.read(Source.read(path, path.name), name, path.parent)
+            self.check_declarations()
+        return self.loaded[key]
+
+    def _vocabulary_word(self, path: Path, word: str) -> Binding:
+        """An operator of the vocabulary; its file is read when the word is first used."""
+        return self._library_file(VOCABULARY, path).scope.names.get(word, Unknown())
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -230,30 +243,13 @@ class Modules:
         return self.folder_namespace(name, paths)
 
     def folder_namespace(self, name: str, paths: tuple[Path, ...]) -> Namespace:
-        """A namespace over the files of a module; a file named after what it declares is read alone."""
-        by_stem = {path.stem: path for path in paths}
-
-        def load(path: Path) -> Module:
-            key = f"{name}/{path.stem}"
-            if key not in self.loaded:
-                self.loaded[key] = self.read(Source.read(path, path.name), name, path.parent)
-            return self.loaded[key]
+        """A namespace over the files of a module; a file is read when something that it declares is asked for."""
+        by_word = {word: path for path in reversed(paths) for word in declared_in(path)}
 
         def look(word: str) -> Binding | None:
-            if word in by_stem:
-                found = load(by_stem[word]).scope.names.get(word)
-                if found is not None:
-                    return found
-            for path in paths:
-                found = load(path).scope.names.get(word)
-                if found is not None:
-                    return found
-            return None
+            return self._library_file(name, by_word[word]).scope.names.get(word) if word in by_word else None
 
-        def names() -> list[str]:
-            return sorted({each.name for path in paths for each in load(path).declarations})
-
-        return Namespace(name, look, names)
+        return Namespace(name, look, lambda: sorted(by_word))
 
     def _file_namespace(self, where: tree.String, module: Module) -> Namespace | None:
         path = ((module.folder or Path()) / where.value).resolve()

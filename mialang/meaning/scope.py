@@ -23,6 +23,14 @@ class Lazy:
 
 
 @dataclass(frozen=True, eq=False)
+class Deferred:
+    """A name whose file is read when it is first looked up."""
+
+    name: str
+    load: Callable[[], Binding]
+
+
+@dataclass(frozen=True, eq=False)
 class Namespace:
     """A module seen from another one: `image`, or `f` after `import "file.mia" as f`."""
 
@@ -31,7 +39,7 @@ class Namespace:
     names: Callable[[], list[str]]
 
 
-Binding = Declaration | Lazy | Namespace | Value
+Binding = Declaration | Lazy | Deferred | Namespace | Value
 
 
 @dataclass
@@ -46,7 +54,10 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             if name in scope.names:
-                return True, scope.names[name]
+                binding = scope.names[name]
+                if isinstance(binding, Deferred):
+                    binding = scope.names[name] = binding.load()
+                return True, binding
             scope = scope.around
         return False, None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import torch
 from torch import nn
@@ -74,6 +74,8 @@ class Model(Artefact, kind="model"):
         state: weights and buffers by name.
         about: facts of its making (accuracy, epochs, privacy…), JSON.
     """
+
+    natives: ClassVar[tuple[str, ...]] = ("logits", "features")
 
     architecture: Architecture
     shape: tuple[int, ...]

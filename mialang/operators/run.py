@@ -31,6 +31,7 @@ class Run:
         data: directory in which data files are looked for before `MIALANG_DATA`; None = only there.
         listener: receives `(done, total, figures)` on every `progress`.
         notes: facts kept as evidence, filled by `note`.
+        files: external files that the step read, filled by `find`.
     """
 
     seed: int
@@ -38,6 +39,7 @@ class Run:
     data: Path | None = None
     listener: Listener = _silent
     notes: dict[str, Json] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
     generator: torch.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class Run:
         for name in names:
             for place in places:
                 if (place / name).exists():
+                    self.files.append((place / name).resolve())
                     return place / name
         where = ", ".join(f"`{place}`" for place in places[:-1])
         raise OperatorError(

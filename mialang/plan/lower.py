@@ -406,7 +406,7 @@ class Lowering:
         """A model of the same kind, trained on what the prior grants, shuffled so that nothing fits together."""
         operator = setting.target.declaration
         assert isinstance(operator, Operator)
-        shuffled = self.audit.registry.loader.prelude.names.get("shuffled")
+        shuffled = self.audit.registry.loader.prelude.look("shuffled")[1]
         if not operator.decoy or not isinstance(shuffled, Operator):
             return None
         arguments = dict(setting.target.arguments)
@@ -504,7 +504,7 @@ class Lowering:
         """What must hold before any attack: asserted facts, and that no prior item shares a record with the secret."""
         audit = self.audit
         checks: list[Application] = []
-        disjoint = audit.registry.loader.prelude.names.get(DISJOINT)
+        disjoint = audit.registry.loader.prelude.look(DISJOINT)[1]
         for prior in audit.priors(setting.threat, cell):
             checks.extend(prior.asserts)
             for name, value in prior.items.items():

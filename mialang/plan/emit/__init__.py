@@ -2,5 +2,6 @@
 
 from mialang.plan.emit.graphs import as_dot, as_mermaid
 from mialang.plan.emit.plan_json import as_json, plan_schema, read_plan
+from mialang.plan.emit.script import as_script
 
-__all__ = ["as_dot", "as_json", "as_mermaid", "plan_schema", "read_plan"]
+__all__ = ["as_dot", "as_json", "as_mermaid", "as_script", "plan_schema", "read_plan"]

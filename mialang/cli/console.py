@@ -1,0 +1,150 @@
+"""What commands share: exit codes, findings on the screen, reading specs, the place of the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from enum import Enum, IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+import typer
+
+from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.diagnostics.render import as_json, as_text
+from mialang.source import Source
+
+if TYPE_CHECKING:
+    from mialang.meaning.audit import Audit
+
+
+class Exit(IntEnum):
+    """What the exit code says."""
+
+    PASS = 0
+    GATE_FAILED = 1
+    SPEC_WRONG = 2
+    INCONCLUSIVE = 3
+    BROKEN = 4
+
+
+class Format(str, Enum):
+    """For whom output is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+STATUS = {"pass": Exit.PASS, "fail": Exit.GATE_FAILED, "inconclusive": Exit.INCONCLUSIVE, "error": Exit.BROKEN}
+COLOURS = {"error": "31", "warning": "33", "pass": "32", "fail": "31", "inconclusive": "33"}
+
+
+def coloured(text: str, colour: str, stream: TextIO) -> str:
+    """A text in colour, on a screen that shows colours and whose owner wants them."""
+    if not stream.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[1;{COLOURS.get(colour, '0')}m{text}\x1b[0m"
+
+
+def say(text: str = "", stream: TextIO | None = None) -> None:
+    """Write a line for people; characters that the screen cannot show are replaced."""
+    stream = stream or sys.stdout
+    try:
+        stream.write(text + "\n")
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def show_findings(findings: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
+    """Draw findings, with a blank line after each."""
+    stream = stream or sys.stdout
+    for finding in findings:
+        head, _, rest = as_text(finding).partition("\n")
+        word, bracket, tail = head.partition("[")
+        say(coloured(word, finding.severity, stream) + bracket + tail, stream)
+        if rest:
+            say(rest, stream)
+        say("", stream)
+
+
+def count_words(findings: Sequence[Diagnostic]) -> str:
+    """How many errors and warnings there are."""
+    errors = sum(finding.is_error for finding in findings)
+    warnings = len(findings) - errors
+    parts = []
+    if errors:
+        parts.append(f"{errors} error{'s' if errors != 1 else ''}")
+    if warnings:
+        parts.append(f"{warnings} warning{'s' if warnings != 1 else ''}")
+    return " and ".join(parts) or "no findings"
+
+
+def findings_json(findings: Iterable[Diagnostic]) -> str:
+    """Findings for machines."""
+    return json.dumps([as_json(finding) for finding in findings], indent=1)
+
+
+def read_source(path: Path) -> tuple[Source | None, Diagnostic | None]:
+    """Read a spec; what is wrong with the file is a finding."""
+    try:
+        return Source.read(path), None
+    except FileNotFoundError:
+        near = did_you_mean(path.name, [each.name for each in path.parent.glob("*.mia")] if path.parent.is_dir() else [])
+        return None, error("E0801", f"there is no file `{path}`").help(near or "`mialang init` writes a first spec")
+    except IsADirectoryError:
+        inside = sorted(each.name for each in path.glob("*.mia"))
+        help_ = f"it holds {', '.join(inside[:5])}" if inside else "give the path of a `.mia` file"
+        return None, error("E0801", f"`{path}` is a folder").help(help_)
+    except UnicodeDecodeError as problem:
+        title = f"`{path}` is not UTF-8 text (byte {problem.start})"
+        return None, error("E0105", title).help("give the path of a `.mia` file")
+    except OSError as problem:
+        return None, error("E0801", f"`{path}` cannot be read: {problem.strerror}")
+
+
+def settings_of(pairs: Sequence[str]) -> dict[str, str]:
+    """`name=value` pairs of `--set`.
+
+    Raises:
+        typer.BadParameter: one is no pair.
+    """
+    found = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name.strip().isidentifier():
+            raise typer.BadParameter(f"`{pair}` is not NAME=VALUE", param_hint="--set")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def checked(path: Path, pairs: Sequence[str], stream: TextIO) -> Audit:
+    """Read and check a spec; show what is found, and end where there is an error."""
+    from mialang.meaning.check import check
+
+    source, problem = read_source(path)
+    if source is None:
+        assert problem is not None
+        show_findings([problem], stream)
+        raise typer.Exit(Exit.SPEC_WRONG)
+    audit, findings = check(source, path, settings_of(pairs))
+    show_findings(findings, stream)
+    if audit is None or any(finding.is_error for finding in findings):
+        say(f"{path}: {count_words(findings)}", stream)
+        raise typer.Exit(Exit.SPEC_WRONG)
+    return audit
+
+
+def refuse(title: str, help_: str = "", code: Exit = Exit.SPEC_WRONG, number: str = "E0801") -> NoReturn:
+    """Say what is wrong with a request, and end."""
+    show_findings([error(number, title).help(help_)], sys.stderr)
+    raise typer.Exit(code)
+
+
+def store_folder(given: Path | None) -> Path:
+    """Where the store lies: `--store`, else MIALANG_STORE, else `.mialang/` in the working directory."""
+    if given is not None:
+        return given
+    return Path(os.environ.get("MIALANG_STORE") or ".mialang")

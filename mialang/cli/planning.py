@@ -1,0 +1,99 @@
+"""Commands around a plan: `plan`, `compile`."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mialang.cli.console import Exit, checked, say, show_findings, store_folder
+from mialang.cli.writing import Settings
+
+if TYPE_CHECKING:
+    from mialang.plan.model import Plan
+
+Spec = Annotated[Path, typer.Argument(help="A `.mia` file.", metavar="SPEC")]
+Seed = Annotated[int, typer.Option("--seed", help="The root of all seeds.", min=0)]
+StoreOption = Annotated[Path | None, typer.Option("--store", help="The store; default MIALANG_STORE or .mialang/.")]
+
+
+class Target(str, Enum):
+    """What a plan is written as."""
+
+    PLAN = "plan"
+    PYTHON = "python"
+    MERMAID = "mermaid"
+    DOT = "dot"
+
+
+def planned(path: Path, settings: list[str], seed: int) -> Plan:
+    """Check a spec, lower it, prove its flow; end where there is an error."""
+    from mialang.plan import lower  # noqa: PLC0415
+    from mialang.plan.flow import prove_flow  # noqa: PLC0415
+
+    audit = checked(path, settings, sys.stderr)
+    plan = lower(audit, seed)
+    if leaks := prove_flow(plan):
+        show_findings(leaks, sys.stderr)
+        raise typer.Exit(Exit.SPEC_WRONG)
+    return plan
+
+
+def plan(
+    spec: Spec,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the plan as JSON, for `mialang run`.")] = None,
+    settings: Settings = [],  # noqa: B006 - typer copies it
+    seed: Seed = 0,
+    store: StoreOption = None,
+) -> None:
+    """Show what will run, what is known already, and what it will cost."""
+    from mialang.cli.words import plan_words  # noqa: PLC0415
+    from mialang.engine.schedule import known_nodes  # noqa: PLC0415
+    from mialang.engine.store import Store  # noqa: PLC0415
+    from mialang.plan.cost import estimate, within_budget  # noqa: PLC0415
+    from mialang.plan.emit import as_json  # noqa: PLC0415
+
+    made = planned(spec, settings, seed)
+    cached, measured = known_nodes(made, Store(store_folder(store)))
+    cost = estimate(made, cached, measured)
+    say(plan_words(made, cost))
+    if out is not None:
+        out.write_text(as_json(made), encoding="utf-8")
+        say(f"\nwrote {out}; run it with: mialang run {out}")
+    if over := within_budget(made, cost):
+        show_findings(over, sys.stderr)
+        raise typer.Exit(Exit.SPEC_WRONG)
+
+
+def compile_(
+    spec: Spec,
+    to: Annotated[Target, typer.Option("--to", help="What to write.")] = Target.PLAN,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="A file; default is the screen.")] = None,
+    settings: Settings = [],  # noqa: B006 - typer copies it
+    seed: Seed = 0,
+    whole: Annotated[bool, typer.Option("--whole", help="Draw every node instead of one per sort.")] = False,
+) -> None:
+    """Write a plan as JSON, as a Python script that runs it, or as a picture."""
+    from mialang.plan import emit  # noqa: PLC0415
+
+    made = planned(spec, settings, seed)
+    match to:
+        case Target.PLAN:
+            text = emit.as_json(made)
+        case Target.PYTHON:
+            text = emit.as_script(made)
+        case Target.MERMAID:
+            text = emit.as_mermaid(made, whole=whole)
+        case Target.DOT:
+            text = emit.as_dot(made, whole=whole)
+    if out is None:
+        say(text.rstrip("\n"))
+    else:
+        out.write_text(text, encoding="utf-8")
+        say(f"wrote {out}")
+
+
+COMMANDS = (plan, compile_)

@@ -1,0 +1,107 @@
+"""The command that runs: `run`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mialang.cli.console import STATUS, Exit, Format, read_source, refuse, say, show_findings, store_folder
+from mialang.cli.planning import Seed, StoreOption, planned
+from mialang.cli.writing import Output, Settings
+
+if TYPE_CHECKING:
+    from mialang.plan.model import Plan
+
+
+def run(  # noqa: PLR0913 - one per option
+    spec: Annotated[Path, typer.Argument(help="A `.mia` file, or a plan written by `mialang plan -o`.", metavar="SPEC|PLAN")],
+    settings: Settings = [],  # noqa: B006 - typer copies it
+    seed: Seed = 0,
+    store: StoreOption = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Where data files lie; default MIALANG_DATA.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads of each step.", min=1)] = None,
+    trust: Annotated[list[str], typer.Option("--trust", help="A package whose code the spec may name.")] = [],  # noqa: B006
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show reconstructions in full in the report.")] = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Run an audit: attacks, controls, measurements, verdict, report. Running again resumes."""
+    from mialang.cli.progress import shown_progress  # noqa: PLC0415
+    from mialang.cli.words import summary_words  # noqa: PLC0415
+    from mialang.engine.executors import Inline  # noqa: PLC0415
+    from mialang.engine.runs import Run, perform  # noqa: PLC0415
+    from mialang.engine.store import Store, StoreError, write_whole  # noqa: PLC0415
+    from mialang.engine.work import Settings as WorkSettings  # noqa: PLC0415
+    from mialang.report.page import as_page  # noqa: PLC0415
+    from mialang.report.record import Record  # noqa: PLC0415
+    from mialang.report.summary import as_json  # noqa: PLC0415
+
+    people = sys.stderr if output is Format.JSON else sys.stdout
+    plan = _plan_of(spec, settings, seed)
+    if data is not None and not data.is_dir():
+        refuse(f"there is no folder `{data}`", "give the folder that holds the data files")
+    keep = Store(store_folder(store))
+    try:
+        keep.prepare()
+        run_ = Run.begin(keep, plan)
+    except StoreError as problem:
+        refuse(str(problem), "choose another place with `--store DIR`", Exit.BROKEN, "E0810")
+    work = WorkSettings(threads=threads, data=str(data.resolve()) if data else None, trusted=(*trust, *trusted_here()))
+    try:
+        with shown_progress(plan, people) as listener:
+            perform(run_, plan, keep, Inline(), work, listener)
+    except KeyboardInterrupt:
+        say(f"\nstopped; what is finished is kept. Go on with: mialang run {spec}", people)
+        raise typer.Exit(130) from None
+    except OSError as problem:
+        refuse(f"the store cannot be written: {problem.strerror}", "free some space, or choose `--store DIR`", Exit.BROKEN, "E0810")
+    record = Record(run_, plan, keep, run_.outcome())
+    made = as_json(record)
+    write_whole(run_.folder / "verdict.json", json.dumps(made, indent=1).encode())
+    write_whole(run_.folder / "report.html", as_page(record, reveal=reveal).encode())
+    summary_words(record, people)
+    if output is Format.JSON:
+        say(json.dumps(made, indent=1))
+    raise typer.Exit(STATUS[record.verdict.status])
+
+
+def _plan_of(spec: Path, settings: list[str], seed: int) -> Plan:
+    from mialang.plan.emit import read_plan  # noqa: PLC0415
+    from mialang.plan.flow import prove_flow  # noqa: PLC0415
+
+    if spec.suffix != ".json":
+        return planned(spec, settings, seed)
+    source, problem = read_source(spec)
+    if source is None:
+        assert problem is not None
+        show_findings([problem], sys.stderr)
+        raise typer.Exit(Exit.SPEC_WRONG)
+    if settings:
+        refuse("a saved plan has no parameters left to set", "give the spec instead of the plan")
+    plan, findings = read_plan(source.text, str(spec))
+    findings = findings or (prove_flow(plan) if plan is not None else [])
+    if plan is None or findings:
+        show_findings(findings, sys.stderr)
+        raise typer.Exit(Exit.SPEC_WRONG)
+    return plan
+
+
+def trusted_here() -> tuple[str, ...]:
+    """Packages that the working directory's `pyproject.toml` trusts: `[tool.mialang] trusted = […]`."""
+    import tomllib  # noqa: PLC0415
+
+    path = Path(os.curdir) / "pyproject.toml"
+    if not path.is_file():
+        return ()
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("mialang", {}).get("trusted", [])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return ()
+    return tuple(name for name in found if isinstance(name, str))
+
+
+COMMANDS = (run,)

@@ -1,0 +1,224 @@
+"""What commands say: a plan, a run's summary, fitting attacks, a node's reasons."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from mialang.cli.console import coloured, say
+from mialang.meaning.units import duration
+
+if TYPE_CHECKING:
+    from mialang.meaning.audit import Audit, Threat
+    from mialang.plan.cost import Cost
+    from mialang.plan.model import Plan
+    from mialang.report.record import Record
+
+WIDTH = 100
+
+
+def plan_words(plan: Plan, cost: Cost) -> str:
+    """A plan in a few lines."""
+    lines = []
+    for threat in plan.threats:
+        lines += [f"threat {threat.name}", *(f"  {sentence}" for sentence in threat.prose), ""]
+    for attack in plan.attacks:
+        asks = f", up to {attack.queries:,} questions a run" if attack.queries else ""
+        lines.append(f"attack {attack.attack}: {attack.instance} ({attack.family}{asks})")
+        lines += [f"  needs {need}" for need in attack.needs]
+        lines += [f"  {formula}" for formula in attack.formulas]
+    lines.append("")
+    counts = Counter((node.role, node.operator) for node in plan.nodes.values() if not node.passes_on)
+    for (role, operator), number in sorted(counts.items()):
+        lines.append(f"  {number:5} × {operator} ({role})")
+    lines.append("")
+    cells = " × ".join(f"{len(values)} {name}" for name, values in plan.matrix.items()) or "1 cell"
+    lines.append(f"{cells} × {plan.repeats} repeats: {cost.nodes} nodes, {cost.cached} known already")
+    if cost.queries:
+        lines.append(f"questions to targets that count them: up to {cost.queries:,}")
+    if cost.unknown and not cost.seconds:
+        lines.append(f"time: {cost.unknown} nodes have no estimate yet; a run leaves one")
+    else:
+        rest = f", and {cost.unknown} nodes without an estimate" if cost.unknown else ""
+        lines.append(f"time: about {duration(cost.seconds)}{rest}")
+    return "\n".join(lines)
+
+
+def summary_words(record: Record, stream: TextIO, page: Path | None = None) -> None:
+    """The table of figures, the gates, and where the report is."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from mialang.report.summary import figure_words, rows  # noqa: PLC0415
+
+    console = Console(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDTH + 40)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    axes = list(record.plan.matrix)
+    for heading in ("measured", "attack", *axes, "value", "blind control", "best baseline", "gain"):
+        table.add_column(heading, overflow="fold")
+    previous: tuple[str, ...] = ()
+    for row in rows(record):
+        unit = row.measurement.unit
+        name = row.measurement.name + (f".{row.field}" if row.field else "")
+        baseline = figure_words(row.baseline, unit)
+        if row.baseline is not None and row.baseline.baseline:
+            baseline += f" ({row.baseline.baseline})"
+        head = (name, row.instance)
+        shown = head if head != previous else ("", "")
+        previous = head
+        cells = [row.cell.get(axis, "") for axis in axes]
+        figures = (figure_words(row.value, unit), figure_words(row.blind, unit), baseline, figure_words(row.gain, unit))
+        table.add_row(*shown, *cells, *figures)
+    console.print(table)
+    say("", stream)
+    for failure in record.outcome.get("failures", {}).values():
+        say(coloured("failed", "error", stream) + f": {failure['title']}", stream)
+        for word in ("note", "help"):
+            if failure[word]:
+                say(f"  = {word}: {failure[word]}", stream)
+    for gate in record.verdict.gates:
+        say(coloured(gate.status.upper(), gate.status, stream) + f"  {gate.title}" + (f" ({gate.reason})" if gate.reason else ""), stream)
+        for rule in gate.rules:
+            say(f"  {rule.status:<12} {rule.rule.verb} {rule.rule.text}", stream)
+            for cell in rule.cells:
+                if cell.status == "pass":
+                    continue
+                say(f"               {_cell_words(record, cell)}", stream)
+    nodes = record.outcome.get("nodes", {})
+    cached = sum(each["cached"] for each in nodes.values())
+    seconds = float(record.outcome.get("seconds", 0))
+    say("", stream)
+    say(f"{len(nodes) - cached} nodes computed, {cached} known already, in {duration(seconds)}", stream)
+    say(f"report: {page or record.run.folder / 'report.html'}", stream)
+
+
+def _cell_words(record: Record, cell: object) -> str:
+    from mialang.report.summary import cell_words, number  # noqa: PLC0415
+    from mialang.report.verdict import CellVerdict  # noqa: PLC0415
+
+    assert isinstance(cell, CellVerdict)
+    where = ", ".join(cell_words(record, cell.cell).values()) or "everywhere"
+    if cell.observed is None or cell.threshold is None:
+        return f"{where}: {cell.reason}"
+    worst = f" by {cell.decided_by}" if cell.decided_by else ""
+    bound = f", bound {number(cell.bound, 'share')}" if cell.bound is not None else ""
+    return f"{where}: {number(cell.observed, 'share')}{worst}{bound} against {number(cell.threshold, 'share')}" + (
+        f" ({cell.reason})" if cell.reason else ""
+    )
+
+
+# -- attacks -------------------------------------------------------------------------------------------------------
+
+
+def attack_words() -> str:
+    """The library's attacks, one a line."""
+    from mialang.meaning.catalogue import baselines, library_recipes  # noqa: PLC0415
+    from mialang.meaning.declarations import Recipe  # noqa: PLC0415
+    from mialang.meaning.modules import Modules  # noqa: PLC0415
+
+    registry = Modules().registry
+    lines = []
+    for title, recipes in (("attacks", library_recipes(registry)), ("baselines", baselines(registry))):
+        lines.append(f"{title}:")
+        for name, recipe in sorted(recipes.items()):
+            declaration = recipe.declaration
+            assert isinstance(declaration, Recipe)
+            lines.append(f"  {name:<20} {declaration.modality:<7} {declaration.family:<18} {_short(declaration.citation)}")
+    lines.append("\nmialang attacks --against SPEC#THREAT says which fit a threat")
+    return "\n".join(lines)
+
+
+def _short(text: str, most: int = 90) -> str:
+    return text if len(text) <= most else text[: most - 1].rsplit(" ", 1)[0] + " …"
+
+
+def fit_words(audit: Audit, threat: Threat) -> str:
+    """Which attacks fit a threat, cell by cell, and what the others lack."""
+    from mialang.meaning.catalogue import library_recipes  # noqa: PLC0415
+    from mialang.meaning.fits import candidate_of, setting_of, shortfalls  # noqa: PLC0415
+    from mialang.meaning.judgement.fitting import cells_of  # noqa: PLC0415
+    from mialang.plan.words import text_of  # noqa: PLC0415
+
+    recipes = {**library_recipes(audit.registry), **audit.recipes}
+    lines = []
+    for cell in cells_of(audit, threat):
+        setting = setting_of(audit, threat, cell)
+        if setting is None:
+            continue
+        behind = ", ".join(text_of(defense) for defense in setting.defenses) or "no defense"
+        lines.append(f"{threat.name}, {behind}:")
+        fitting, lacking = [], []
+        for name, value in sorted(recipes.items()):
+            candidate = candidate_of(value, audit.registry)
+            if candidate is None:
+                continue
+            lacks = shortfalls(candidate, setting, audit.registry)
+            if not lacks:
+                fitting.append(name)
+            else:
+                lacking.append(f"  {name:<20} lacks: {'; '.join(each.words for each in lacks)}")
+        lines.append(f"  fit: {', '.join(fitting) or 'none'}")
+        lines += lacking
+    return "\n".join(lines)
+
+
+# -- why -----------------------------------------------------------------------------------------------------------
+
+
+def why_words(record: Record, name: str) -> str:
+    """A node: what it is, what it rests on, what became of it."""
+    node = record.plan.nodes[name]
+    lines = [f"{name}", f"  {node.operator} version {node.version}, {node.role}"]
+    if node.python:
+        lines.append(f"  does {node.python}")
+    if node.repeat is not None:
+        lines.append(f"  belongs to repeat {node.repeat + 1} of {record.plan.repeats}")
+    if node.seed is not None:
+        lines.append(f"  draws with seed {node.seed}")
+    lines.append(f"  parameters: {json.dumps(_plain(node.params))}")
+    for source in node.inputs:
+        lines.append(f"  rests on {source}")
+    for source in node.after:
+        lines.append(f"  runs only after {source}")
+    lines.append(f"  {_fate(record, name)}")
+    action = record.actions.get(name)
+    if action is not None:
+        evidence = action.evidence
+        lines.append(f"  took {duration(float(evidence.get('seconds', 0)))} on {evidence.get('threads')} threads")
+        if "asked" in evidence:
+            lines.append(f"  asked the target {evidence['asked']:,} questions; {evidence.get('refused', 0):,} were refused")
+        for fact, value in evidence.get("notes", {}).items():
+            lines.append(f"  noted {fact} = {value}")
+    return "\n".join(lines) + "\n"
+
+
+def _fate(record: Record, name: str) -> str:
+    made = record.outcome.get("nodes", {}).get(name)
+    if made is not None:
+        how = "was known already" if made["cached"] else "was computed"
+        return f"{how}: key {made['key'][:12]}, result {made['output'][:12]}"
+    if name in record.outcome.get("failures", {}):
+        failure = record.outcome["failures"][name]
+        return f"failed: {failure['title']}" + (f"\n  note: {failure['note']}" if failure["note"] else "")
+    if name in record.outcome.get("skipped", {}):
+        return f"was skipped because {record.outcome['skipped'][name]} failed"
+    return "passes on what it was given" if record.plan.nodes[name].passes_on else "was not reached"
+
+
+def _plain(params: object) -> object:
+    """Parameters without the inputs, which are listed apart."""
+    if isinstance(params, dict):
+        return {
+            name: _plain(value)
+            for name, value in params.items()
+            if not (isinstance(value, dict) and {"$node", "$model", "$handle"} & value.keys())
+        }
+    if isinstance(params, list):
+        return [_plain(each) for each in params]
+    return params
+
+
+__all__ = ["attack_words", "fit_words", "plan_words", "summary_words", "sys", "why_words"]

@@ -1,0 +1,123 @@
+"""Commands around writing a spec: `init`, `check`, `fmt`, `explain`, `schema`."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mialang.cli.console import (
+    Exit,
+    Format,
+    count_words,
+    findings_json,
+    read_source,
+    refuse,
+    say,
+    settings_of,
+    show_findings,
+)
+from mialang.diagnostics import Diagnostic, did_you_mean
+
+Specs = Annotated[list[Path], typer.Argument(help="`.mia` files.", metavar="SPEC…")]
+Settings = Annotated[list[str], typer.Option("--set", help="Override a `param`: NAME=VALUE.", metavar="NAME=VALUE")]
+Output = Annotated[Format, typer.Option("--format", help="For people or for machines.")]
+
+
+def check(specs: Specs, settings: Settings = [], output: Output = Format.TEXT) -> None:  # noqa: B006 - typer copies it
+    """Report every finding in one run; runs nothing."""
+    from mialang.meaning.check import check as check_spec  # noqa: PLC0415
+
+    overrides = settings_of(settings)
+    everything: list[Diagnostic] = []
+    for path in specs:
+        source, problem = read_source(path)
+        findings = [problem] if problem is not None else []
+        if source is not None:
+            _, findings = check_spec(source, path, overrides)
+        everything += findings
+        if output is Format.TEXT:
+            show_findings(findings)
+            say(f"{path}: {count_words(findings)}")
+    if output is Format.JSON:
+        say(findings_json(everything))
+    if any(finding.is_error for finding in everything):
+        raise typer.Exit(Exit.SPEC_WRONG)
+
+
+def fmt(
+    specs: Specs,
+    check_only: Annotated[bool, typer.Option("--check", help="Change nothing; fail where a file would change.")] = False,
+) -> None:
+    """Lay files out in the one layout; only white space changes."""
+    from mialang.syntax import parse  # noqa: PLC0415
+    from mialang.syntax.format import format_text  # noqa: PLC0415
+
+    code = Exit.PASS
+    for path in specs:
+        source, problem = read_source(path)
+        findings = [problem] if problem is not None else []
+        if source is not None:
+            _, findings = parse(source)
+        if findings or source is None:
+            show_findings(findings, sys.stderr)
+            code = Exit.SPEC_WRONG
+            continue
+        laid_out = format_text(source.text)
+        if laid_out == source.text:
+            continue
+        if check_only:
+            say(f"{path}: would change")
+            code = code or Exit.GATE_FAILED
+        else:
+            path.write_text(laid_out, encoding="utf-8")
+            say(f"{path}: laid out")
+    raise typer.Exit(code)
+
+
+def explain(code: Annotated[str, typer.Argument(help="The code of a finding, such as E0301.")]) -> None:
+    """Explain a finding: what it means, an example, the way out."""
+    from mialang.meaning.library import error_pages  # noqa: PLC0415
+
+    wanted = code.strip().strip("[]").upper()
+    pages = {path.stem: path for path in error_pages().glob("*.md") if re.fullmatch(r"[EW]\d{4}", path.stem)}
+    if wanted not in pages:
+        refuse(f"there is no finding `{code}`", did_you_mean(wanted, pages) or f"codes run from {min(pages)} to {max(pages)}")
+    say(pages[wanted].read_text(encoding="utf-8").rstrip())
+
+
+def schema() -> None:
+    """Print the JSON schema of a plan and of what `.mia` files declare."""
+    from mialang.meaning.schema_export import language_schema  # noqa: PLC0415
+    from mialang.plan.emit.plan_json import plan_schema  # noqa: PLC0415
+
+    say(json.dumps({"plan": plan_schema(), "language": language_schema()}, indent=1))
+
+
+STARTER = "quickstart.mia"
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="The spec to write.", metavar="SPEC")] = Path("audit.mia"),
+) -> None:
+    """Write a first spec, and keep the store out of version control."""
+    from mialang.meaning.library import starter_spec  # noqa: PLC0415
+
+    if path.exists():
+        refuse(f"`{path}` exists already", "choose another name: `mialang init NAME.mia`")
+    try:
+        path.write_text(starter_spec(), encoding="utf-8")
+    except OSError as problem:
+        refuse(f"`{path}` cannot be written: {problem.strerror}", "choose a place that you may write to", Exit.BROKEN)
+    ignore = path.parent / ".gitignore"
+    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
+    if ".mialang/" not in lines:
+        ignore.write_text("\n".join([*lines, ".mialang/"]) + "\n", encoding="utf-8")
+    say(f"wrote {path}; next: mialang check {path} && mialang run {path}")
+
+
+COMMANDS = (init, check, fmt, explain, schema)

@@ -1,0 +1,110 @@
+"""Runs: a folder each, with everything that a later look needs: spec, plan, events, outcome."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mialang.engine.events import EventLog, Listener, fan_out
+from mialang.engine.executors import Executor
+from mialang.engine.schedule import Outcome, Schedule
+from mialang.engine.store import Store, StoreError, write_whole
+from mialang.engine.work import Settings
+from mialang.plan.model import Plan, canonical
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run and where it is kept.
+
+    Attributes:
+        id: its name: when it began, and the first digits of its plan's key.
+    """
+
+    id: str
+    folder: Path
+
+    @classmethod
+    def begin(cls, store: Store, plan: Plan, clock: float | None = None) -> Run:
+        """Make the folder of a new run and put spec and plan into it."""
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(clock))
+        base = f"{stamp}-{plan.key[:6]}"
+        for number in range(1000):
+            name = base if not number else f"{base}.{number}"
+            folder = store.root / "runs" / name
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            except OSError as problem:
+                raise StoreError(f"no run can be kept in `{store.root}`: {problem.strerror}") from problem
+            write_whole(folder / "spec.mia", plan.spec.encode())
+            write_whole(folder / "plan.json", canonical(plan.model_dump(mode="json")))
+            return cls(name, folder)
+        raise StoreError(f"there are too many runs called `{base}`")
+
+    @classmethod
+    def find(cls, store: Store, name: str) -> Run:
+        """A run by its name, the beginning of it, or `last`.
+
+        Raises:
+            StoreError: there is no such run, or more than one.
+        """
+        runs = sorted(each for each in (store.root / "runs").glob("*") if (each / "plan.json").exists())
+        if name == "last":
+            runs = runs[-1:]
+        else:
+            exact = [each for each in runs if each.name == name]
+            runs = exact or [each for each in runs if each.name.startswith(name)]
+        if len(runs) == 1:
+            return cls(runs[0].name, runs[0])
+        if not runs:
+            raise StoreError(f"there is no run called `{name}` in `{store.root}`")
+        raise StoreError(f"several runs begin with `{name}`: {', '.join(each.name for each in runs[:5])}")
+
+    def plan(self) -> Plan:
+        """The plan that was run."""
+        return Plan.model_validate_json((self.folder / "plan.json").read_bytes())
+
+    def outcome(self) -> dict[str, Json]:
+        """What became of each node: key, output, failures. Empty for a run that never ended."""
+        path = self.folder / "outcome.json"
+        found: dict[str, Json] = json.loads(path.read_bytes()) if path.exists() else {}
+        return found
+
+
+def perform(  # noqa: PLR0913 - the parts of a run
+    run: Run, plan: Plan, store: Store, executor: Executor, settings: Settings, listener: Listener | None = None
+) -> Outcome:
+    """Run a plan; events go to the run's log and to the listener."""
+    with EventLog(run.folder / "events.jsonl") as log:
+        tell = fan_out(log, listener)
+        tell("run started", run=run.id, nodes=len(plan.nodes), settings=asdict(settings))
+        started = time.perf_counter()
+        try:
+            outcome = Schedule(plan, store, executor, tell, settings).run()
+        except BaseException as problem:
+            tell("run stopped", run=run.id, reason=type(problem).__name__)
+            raise
+        seconds = time.perf_counter() - started
+        tell("run ended", run=run.id, seconds=round(seconds, 3), computed=len(outcome.actions) - len(outcome.cached),
+             cached=len(outcome.cached), failed=len(outcome.failures), skipped=len(outcome.skipped))  # fmt: skip
+    write_whole(run.folder / "outcome.json", canonical(_as_json(outcome, seconds)))
+    return outcome
+
+
+def _as_json(outcome: Outcome, seconds: float) -> dict[str, Json]:
+    return {
+        "seconds": round(seconds, 3),
+        "nodes": {
+            name: {"key": action.key, "output": action.output, "kind": action.kind, "cached": name in outcome.cached}
+            for name, action in outcome.actions.items()
+        },
+        "failures": {name: asdict(failure) for name, failure in outcome.failures.items()},
+        "skipped": dict(outcome.skipped),
+    }
