@@ -131,4 +131,6 @@ def difference(first: Sample, second: Sample, confidence: float) -> Estimate:
         lower, upper = across
         if one is not None and other is not None:
             lower, upper = min(lower, one[0] - other[1]), max(upper, one[1] - other[0])
+        if first.rate:
+            lower, upper = max(-1.0, lower), min(1.0, upper)
     return Estimate(point, lower, upper, len(differences), first.trials)

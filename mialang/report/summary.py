@@ -48,8 +48,12 @@ def rows(record: Record, confidence: float = DEFAULT_CONFIDENCE) -> Iterator[Row
     evidence = record.evidence
     for plan in record.plan.measurements:
         for field in plan.fields or ("",):
-            for cell in evidence.cells(plan.name):
-                for instance in evidence.instances(plan.name, cell):
+            cells = evidence.cells(plan.name)
+            everyone = dict.fromkeys(name for cell in cells for name in evidence.instances(plan.name, cell))
+            for instance in everyone:
+                for cell in cells:
+                    if instance not in evidence.instances(plan.name, cell):
+                        continue
 
                     def figure(view: str, at: Mapping[str, int] = cell, who: str = instance, what: str = field,
                                name: str = plan.name) -> Figure:  # fmt: skip
