@@ -135,8 +135,7 @@ def _execute(job: Job, progress: Progress | None) -> Action:
     from mialang.operators.run import Run  # noqa: PLC0415
 
     settings, node = job.settings, job.node
-    if settings.threads is not None and torch.get_num_threads() != settings.threads:
-        torch.set_num_threads(settings.threads)
+    limit_threads(settings.threads)
     run = Run(
         seed=node.seed if node.seed is not None else 0,
         device=torch.device(settings.device),
@@ -164,6 +163,14 @@ def _execute(job: Job, progress: Progress | None) -> Action:
     action = _commit(Store(job.store), job, made, evidence, files)
     remember(action.output, made)
     return action
+
+
+def limit_threads(threads: int | None) -> None:
+    """Give torch a number of CPU threads; None leaves its own choice, one per core."""
+    import torch  # noqa: PLC0415
+
+    if threads is not None and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=512)
@@ -215,6 +222,7 @@ class _Binding:
         self.job = job
         self.run = run
         self.meter = Meter(job.node.queries)
+        self.handles: dict[str, Handle] = {}  # one per model, so that terms share the answers they ask for
 
     def decode(self, value: Json) -> Any:
         match value:
@@ -226,10 +234,10 @@ class _Binding:
                 return signs[sign](self.decode(left), self.decode(right))
             case {"$node": name}:
                 return self._member(self._artefact(name), value)
-            case {"$model": name}:
-                return self._open(name)
-            case {"$handle": name}:
-                return self._handle(name)
+            case {"$model": name} | {"$handle": name}:
+                if name not in self.handles:
+                    self.handles[name] = self._handle(name) if "$handle" in value else self._open(name)
+                return self.handles[name]
             case dict():
                 return {name: self.decode(each) for name, each in value.items()}
             case list() | tuple():

@@ -101,7 +101,7 @@ class Graph:
                 source = self.node(value.value, repeat, "data")
                 params = {"of": {"$node": source}, "item": value.item}
                 after = self._checks(value.checks, repeat)
-                return self._add("grant", value.item, "grant", "", 1, self.nodes[source].kind, params, after=after)
+                return self.add("grant", value.item, "grant", "", 1, self.nodes[source].kind, params, after=after)
             case Leaked():
                 return self._leaked(value, repeat)
             case Defended():
@@ -120,7 +120,7 @@ class Graph:
                 }
                 label = value.label or value.name
                 own_role = self._role(operator, role)
-                random = operator.random and not any(value.arguments.get(name) is not None for name in operator.fixed_by)
+                random = _is_random(value) or any(map(_is_noisy, _handles_in(value)))
                 return self._step(operator, operator.python, operator.version, operator.returns, params, repeat,
                                   own_role, random, value, label)  # fmt: skip
         raise TypeError(f"no node for {value!r}")
@@ -153,10 +153,10 @@ class Graph:
     ) -> str:
         own_repeat = repeat if random or any(self.nodes[each].repeat is not None for each in references(params)) else None
         seconds = evaluate(declaration.seconds, value, self.counts) if isinstance(declaration, Operator) else None
-        return self._add(role, label or declaration.name, declaration.name, python, version, kind, params,
+        return self.add(role, label or declaration.name, declaration.name, python, version, kind, params,
                          random=random, repeat=own_repeat, seconds=seconds)  # fmt: skip
 
-    def _add(  # noqa: PLR0913 - the parts of a node
+    def add(  # noqa: PLR0913 - the parts of a node
         self,
         role: Role,
         label: str,
@@ -200,9 +200,10 @@ class Graph:
             "knows": sorted(handle.knows),
             "transforms": [self._transform(each, repeat) for each in handle.transforms],
             "decoy": handle.decoy,
+            "noisy": _is_noisy(handle),
         }
         label = f"{self.nodes[target].label} ({'decoy' if handle.decoy else 'handle'})"
-        return self._add("handle", label.replace(" ", "_"), "handle", "", 1, "model", params,
+        return self.add("handle", label.replace(" ", "_"), "handle", "", 1, "model", params,
                          after=self._checks(handle.checks, repeat))  # fmt: skip
 
     def _transform(self, defense: Application, repeat: int) -> Json:
@@ -223,7 +224,7 @@ class Graph:
             "size": leaked.size,
             "permuted": leaked.permuted,
         }
-        return self._add("held", declaration.name, declaration.name, declaration.python, declaration.version,
+        return self.add("held", declaration.name, declaration.name, declaration.python, declaration.version,
                          declaration.artefact, params, random=True, repeat=repeat)  # fmt: skip
 
     # -- values to JSON --------------------------------------------------------------------------------------------
@@ -274,9 +275,30 @@ def _is_random(value: Structured) -> bool:
             return operator.is_step and operator.random and not fixed
         case Application(declaration=DefenseDeclaration() as defense):
             return defense.random
+        case BoundHandle():
+            return _is_noisy(value)
         case Leaked():
             return True
     return False
+
+
+def _is_noisy(handle: BoundHandle) -> bool:
+    """Whether answers of a handle depend on chance: a decoy permutes them, a defense may add noise."""
+    declarations = (defense.declaration for defense in handle.transforms)
+    return bool(handle.decoy) or any(isinstance(each, DefenseDeclaration) and each.random for each in declarations)
+
+
+def _handles_in(step: Application) -> list[BoundHandle]:
+    """The handles that a step asks through, itself or in a term written into it."""
+    found: list[BoundHandle] = []
+    pending = list(step.arguments.values())
+    while pending:
+        value = pending.pop()
+        if isinstance(value, BoundHandle):
+            found.append(value)
+        elif not isinstance(value, Part | Granted | Leaked) and not (isinstance(value, Application) and value.is_step):
+            pending.extend(inside(value))
+    return found
 
 
 def _plain(value: Value) -> Value:
@@ -445,7 +467,7 @@ class Lowering:
         found = []
         for value in bound.values():
             for part in walk(value):
-                if not isinstance(part, Application) or not part.is_step or not _holds_handle(part):
+                if not isinstance(part, Application) or not part.is_step or not _handles_in(part):
                     continue
                 node = self.graph.node(part, repeat, "attack")
                 found.append(node)
@@ -591,8 +613,9 @@ class Lowering:
                 params[name] = {"$model": self.graph.node(at, 0, "judge")}
             else:
                 params[name] = self.graph.encode(at, repeat, "data")
-        return self.graph._add("metric", measurement.name, metric.name, metric.python, metric.version, "measurement", params,
-                               random=metric.random, repeat=repeat if metric.random else None)  # noqa: SLF001  # fmt: skip
+        random = metric.random or any(self.graph.nodes[name].params.get("noisy") for name in references(params))
+        return self.graph.add("metric", measurement.name, metric.name, metric.python, metric.version, "measurement", params,
+                              random=random, repeat=repeat if random else None)  # fmt: skip
 
     def _is_judge(self, value: Application, sort: str, name: str, metric: Any) -> bool:
         parameter = metric.by_name[name]
@@ -646,19 +669,6 @@ def training_slot(operator: Operator) -> str | None:
     return next(
         (each.name for each in operator.parameters if each.type.name == "list" and each.type.item.name == TRAINING), None
     )
-
-
-def _holds_handle(step: Application) -> bool:
-    """Whether a step asks the target, itself or through a term written into it."""
-    pending = list(step.arguments.values())
-    while pending:
-        value = pending.pop()
-        if isinstance(value, BoundHandle):
-            return True
-        if isinstance(value, Part | Granted | Leaked) or (isinstance(value, Application) and value.is_step):
-            continue
-        pending.extend(inside(value))
-    return False
 
 
 def _unbind(value: Value) -> Value | None:
