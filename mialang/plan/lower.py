@@ -325,6 +325,7 @@ class Lowering:
         self.graph = Graph(audit, root)
         self.root = root
         self.arms: dict[tuple[Any, ...], Arm] = {}
+        self._arm_cells: dict[str, dict[tuple[str, ...], dict[Any, list[tuple[Any, ...]]]]] = {}  # attack → axes → cell
         self.readings: list[Reading] = []
         self.repeats = range(audit.matrix.repeat)
         self._bases: dict[str, list[Candidate]] = {}
@@ -484,6 +485,7 @@ class Lowering:
         reason: str, nodes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         key = (attack.name, instance.name, arm, baseline, tuple(sorted(cell.items())), repeat)
+        self._arm_cells.setdefault(attack.name, {}).setdefault(tuple(sorted(cell)), {}).setdefault(key[4], []).append(key)
         self.arms[key] = Arm.model_construct(
             attack=attack.name, instance=instance.name, arm=arm, baseline=baseline, cell=dict(cell), repeat=repeat,
             node=node, reason=reason, nodes=nodes,
@@ -575,9 +577,7 @@ class Lowering:
         )
 
     def _of_attack(self, measurement: Measurement, attack: str, cell: Cell) -> None:
-        for arm in list(self.arms.values()):
-            if arm.attack != attack or any(cell.get(axis) != place for axis, place in arm.cell.items()):
-                continue
+        for arm in self._arms_in(attack, cell):
             node = None
             if arm.node is not None:
                 made = arm.node
@@ -588,6 +588,14 @@ class Lowering:
                     baseline=arm.baseline, node=node, reason=arm.reason,
                 )
             )  # fmt: skip
+
+    def _arms_in(self, attack: str, cell: Cell) -> list[Arm]:
+        """The arms of an attack in a cell; an arm that varies along fewer axes belongs to every cell that agrees."""
+        found: dict[tuple[Any, ...], Arm] = {}
+        for axes, by_cell in self._arm_cells.get(attack, {}).items():
+            place = tuple((axis, cell[axis]) for axis in axes if axis in cell)
+            found.update({key: self.arms[key] for key in by_cell.get(place, ())})
+        return list(found.values())
 
     def _of_model(self, measurement: Measurement, cell: Cell) -> None:
         for repeat in self.repeats:
