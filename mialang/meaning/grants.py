@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from mialang.meaning.declarations import AccessDeclaration, DefenseDeclaration
+from mialang.meaning.declarations import AccessDeclaration, DefenseDeclaration, Operator
 from mialang.meaning.evaluate import Evaluator
 from mialang.meaning.registry import Registry
 from mialang.meaning.scope import Scope
@@ -13,6 +13,7 @@ from mialang.meaning.types import Type
 from mialang.meaning.values import Algebra, Application, Sight, Value
 from mialang.threat import Access, Shield
 
+TRAINING = "training_defense"  # the kind of what a model's type takes to change how it is trained
 PARTS = {
     "sees": Type("list", (Type("observable"),)),
     "holds": Type("list", (Type("observable"),)),
@@ -96,6 +97,13 @@ def shield_of(defense: Application, registry: Registry) -> Shield:
         limits,
         frozenset(declaration.transforms),
         on,
+    )
+
+
+def training_slot(operator: Operator) -> str | None:
+    """The parameter of a model's type that takes defenses on training; None where it takes none."""
+    return next(
+        (each.name for each in operator.parameters if each.type.name == "list" and each.type.item.name == TRAINING), None
     )
 
 

@@ -14,7 +14,7 @@ from mialang.meaning.estimate import Counts, evaluate, step_queries
 from mialang.meaning.evaluate import DRAW, axes_of
 from mialang.meaning.fits import Candidate, Setting, candidate_of, fits, setting_of, shortfalls
 from mialang.meaning.gates import measured_axes
-from mialang.meaning.grants import shield_of
+from mialang.meaning.grants import shield_of, training_slot
 from mialang.meaning.judgement.priors import DISJOINT, secrets_of
 from mialang.meaning.judgement.whole import instances_of
 from mialang.meaning.read import attack_of, threat_of
@@ -56,7 +56,6 @@ from mialang.plan.rules import lower_gates
 from mialang.plan.values import BoundHandle, Defended, Granted, Leaked
 
 SEEDS = 2**32
-TRAINING = "training_defense"
 
 
 class Graph:
@@ -670,13 +669,6 @@ def defended(target: Application, defenses: tuple[Application, ...]) -> Value:
         if isinstance(defense.declaration, DefenseDeclaration) and defense.declaration.acts == "model":
             value = Defended(defense, value)
     return value
-
-
-def training_slot(operator: Operator) -> str | None:
-    """The parameter of a model's type that takes defenses on training."""
-    return next(
-        (each.name for each in operator.parameters if each.type.name == "list" and each.type.item.name == TRAINING), None
-    )
 
 
 def _unbind(value: Value) -> Value | None:

@@ -18,7 +18,12 @@ from collections.abc import Callable, Iterator
 
 from mialang.diagnostics import Diagnostic
 from mialang.meaning.audit import Audit
-from mialang.meaning.judgement.fitting import attacks_fit, defenses_are_not_bypassed, recipes_make_sense
+from mialang.meaning.judgement.fitting import (
+    attacks_fit,
+    defenses_are_not_bypassed,
+    fixed_models_stay_as_they_are,
+    recipes_make_sense,
+)
 from mialang.meaning.judgement.gating import (
     bounds_exist,
     gates_have_controls,
@@ -40,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     top_k_is_meaningful,
     judges_are_independent,
     priors_are_disjoint,
+    fixed_models_stay_as_they_are,
     defenses_are_not_bypassed,
     gates_have_controls,
     leaks_are_repeated,

@@ -11,7 +11,7 @@ from mialang.meaning.catalogue import library_recipes
 from mialang.meaning.declarations import Operator, Recipe
 from mialang.meaning.evaluate import axes_of
 from mialang.meaning.fits import Candidate, Setting, Shortfall, candidate_of, fits, setting_of, shortfalls
-from mialang.meaning.grants import shield_of
+from mialang.meaning.grants import shield_of, training_slot
 from mialang.meaning.recipes import holes_for, questions, steps
 from mialang.meaning.values import Application, Value, is_unknown
 from mialang.threat import Access
@@ -177,6 +177,32 @@ def _some_applies(audit: Audit, attack: Attack, threat: Threat) -> Iterator[Diag
                 threat.spans[""], "the threat"
             ).help("import recipes that fit; `mialang attacks --against SPEC#THREAT` lists them")
             return
+
+
+def fixed_models_stay_as_they_are(audit: Audit) -> Iterator[Diagnostic]:
+    """A model fixed by its weights cannot be trained anew, so defenses on its data or training have nothing to act on."""
+    for threat in audit.threats.values():
+        for cell in cells_of(audit, threat):
+            setting = setting_of(audit, threat, cell)
+            if setting is None:
+                break
+            operator = setting.target.declaration
+            assert isinstance(operator, Operator)
+            fixed = [name for name in operator.fixed_by if setting.target.arguments.get(name) is not None]
+            for defense in setting.defenses:
+                acts = shield_of(defense, audit.registry).acts
+                finding = error("E0307", f"`{defense.name}` acts on {acts}, and `{setting.target.label}` cannot be trained anew",
+                                defense.span, f"acts on {acts}")  # fmt: skip
+                if acts in ("data", "training") and fixed:
+                    yield finding.also(threat.spans["target"], f"fixed by its `{fixed[0]}`").help(
+                        f"leave `{fixed[0]}` out and give `{' and '.join(operator.secret)}`, so that it is trained here"
+                    )
+                elif acts == "training" and training_slot(operator) is None:
+                    yield finding.also(threat.spans["target"], f"`{operator.name}` takes no defense on training").help(
+                        "use a defense on data or on answers, or a type that can be trained"
+                    )
+                elif acts == "data" and not operator.secret:
+                    yield finding.also(threat.spans["target"], "names no data").help("use a defense on answers")
 
 
 def defenses_are_not_bypassed(audit: Audit) -> Iterator[Diagnostic]:
