@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import networkx as nx
+
 from mialang.diagnostics import Diagnostic, error
 from mialang.plan.model import Node, Plan
 
 OPENINGS = ("handle", "grant", "held")
 SECRET = ("data", "target", "judge", "metric")
+
+
+def graph(plan: Plan) -> nx.DiGraph:
+    """The plan as a graph: an edge from each input to what it is an input of."""
+    drawn = nx.DiGraph()
+    drawn.add_nodes_from(plan.nodes)
+    drawn.add_edges_from((source, node.id) for node in plan.nodes.values() for source in node.inputs)
+    return drawn
 
 
 def leaks(plan: Plan) -> list[tuple[str, ...]]:
@@ -15,33 +25,11 @@ def leaks(plan: Plan) -> list[tuple[str, ...]]:
     Data, targets, judges and metrics are secret. Handles, grants and leaked artefacts are the openings that the threat
     names; nothing flows on beyond them.
     """
-    came_from: dict[str, str | None] = {}
-    frontier = [name for name, node in plan.nodes.items() if node.role in SECRET]
-    came_from.update(dict.fromkeys(frontier))
-    consumers: dict[str, list[str]] = {name: [] for name in plan.nodes}
-    for node in plan.nodes.values():
-        for source in node.inputs:
-            consumers[source].append(node.id)
-    found: list[tuple[str, ...]] = []
-    while frontier:
-        following: list[str] = []
-        for name in frontier:
-            for consumer in consumers[name]:
-                if consumer in came_from or plan.nodes[consumer].role in OPENINGS:
-                    continue
-                came_from[consumer] = name
-                following.append(consumer)
-                if plan.nodes[consumer].role == "attack":
-                    found.append(_path(consumer, came_from))
-        frontier = following
-    return found
-
-
-def _path(name: str, came_from: dict[str, str | None]) -> tuple[str, ...]:
-    path = [name]
-    while (source := came_from[path[-1]]) is not None:
-        path.append(source)
-    return tuple(reversed(path))
+    closed = graph(plan)
+    closed.remove_nodes_from([name for name, node in plan.nodes.items() if node.role in OPENINGS])
+    secret = [name for name, node in plan.nodes.items() if node.role in SECRET]
+    paths: dict[str, list[str]] = nx.multi_source_dijkstra_path(closed, secret, weight=None) if secret else {}
+    return [tuple(path) for name, path in paths.items() if plan.nodes[name].role == "attack"]
 
 
 def prove_flow(plan: Plan) -> list[Diagnostic]:

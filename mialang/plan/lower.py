@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import networkx as nx
+
 from mialang.meaning.accept import kind_of
 from mialang.meaning.audit import Attack, Audit, Cell, Instance, Measurement, Threat
 from mialang.meaning.catalogue import baselines
@@ -680,19 +682,11 @@ def _unbind(value: Value) -> Value | None:
 
 def _ordered(nodes: dict[str, Node]) -> dict[str, Node]:
     """Nodes with inputs before what uses them, otherwise in the order in which they were made."""
-    order: dict[str, Node] = {}
-    for start in nodes:
-        pending = [(start, False)]
-        while pending:
-            name, ready = pending.pop()
-            if name in order:
-                continue
-            if ready:
-                order[name] = nodes[name]
-                continue
-            pending.append((name, True))
-            pending.extend((each, False) for each in (*nodes[name].inputs, *nodes[name].after))
-    return order
+    place = {name: number for number, name in enumerate(nodes)}
+    drawn = nx.DiGraph()
+    drawn.add_nodes_from(nodes)
+    drawn.add_edges_from((source, node.id) for node in nodes.values() for source in (*node.inputs, *node.after))
+    return {name: nodes[name] for name in nx.lexicographical_topological_sort(drawn, key=place.__getitem__)}
 
 
 def lower(audit: Audit, seed: int = 0) -> Plan:
