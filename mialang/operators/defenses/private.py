@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,10 @@ def fit_privately(
         epoch = step // per_epoch
         if len(rows):
             loss = loss_of(defenses, wrapped(inputs[rows]), columns[rows], epoch, schedule.epochs).mean()
-            loss.backward()
+            with warnings.catch_warnings():
+                # Records need no gradient, so the first layer's hook has none for its input; torch warns of that.
+                warnings.filterwarnings("ignore", message="Full backward hook is firing")
+                loss.backward()
             if not math.isfinite(float(loss.detach())):
                 raise diverged("private training", step + 1, total, f"lr = {schedule.lr:g}, noise = {noise:g}")
         else:  # an empty draw is a step like any other, noise included: leaving it out would show that it was empty
