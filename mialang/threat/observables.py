@@ -55,7 +55,7 @@ class Observables:
             closed[name] = max(closed.get(name, 0), size if self._sized(name) else math.inf)
             for below in self.order.below(name) - {name}:
                 closed[below] = math.inf
-        return closed
+        return {name: closed[name] for name in sorted(closed, key=lambda each: (-len(self.order.below(each)), each))}
 
     def _sized(self, name: str) -> bool:
         return name in self.by_name and self.by_name[name].sized

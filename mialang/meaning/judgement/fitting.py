@@ -27,7 +27,7 @@ def cells_of(audit: Audit, threat: Threat, *values: Value) -> list[Cell]:
 
 def recipes_make_sense(audit: Audit) -> Iterator[Diagnostic]:
     """Every recipe that the spec declares or uses can be worked out."""
-    for identity, home in audit.registry.homes.items():
+    for identity, home in list(audit.registry.homes.items()):
         noun, module, name = identity.split(":", 2)
         recipe = home.names.get(name)
         if noun == "recipe" and not module.startswith("std.") and isinstance(recipe, Recipe):

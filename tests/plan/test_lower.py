@@ -1,0 +1,175 @@
+"""Lowering merges what is equal, keeps apart what is not, and derives seeds from what is computed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from mialang.plan import Plan, lower
+from mialang.plan.emit import as_dot, as_json, as_mermaid, as_script, plan_schema, read_plan
+from mialang.plan.model import references
+from tests.specs import PARTS, sound, spec
+
+
+def plan_of(**changed: str) -> Plan:
+    return lower(sound(spec(**changed)))
+
+
+def count(plan: Plan, operator: str, role: str = "") -> int:
+    return sum(node.operator == operator and role in ("", node.role) for node in plan.nodes.values())
+
+
+def test_a_target_is_trained_once_a_repeat_and_a_judge_once() -> None:
+    plan = plan_of()
+    assert count(plan, "Classifier", "target") == 2 * 5
+    assert count(plan, "Classifier", "judge") == 1
+    assert count(plan, "Digits") == 4
+
+
+def test_two_recipes_share_the_gan_they_both_train() -> None:
+    one = plan_of()
+    two = plan_of(attack="attack inside { against = insider  use = [GMI(keep = 5), LOMMA(keep = 5)] }")
+    assert count(one, "wgan_gp") == count(two, "wgan_gp") == 5
+
+
+def test_a_draw_asks_for_an_independent_twin() -> None:
+    page = """
+recipe Twins : attack.image {
+  \"\"\"Twins. Nobody, arXiv:0000.00000. Fidelity: none.\"\"\"
+  gives  = prototype(per = class)
+  family = optimization
+  let first  = wgan_gp(on = prior.images, steps = 5)
+  let second = wgan_gp(on = prior.images, steps = 5, draw = 2)
+  let search = descend(over = first.latent, minimise = cross_entropy(target) - realism(second), by = adam(lr = 0.1), steps = 5)
+  result = best(search, by = confidence(target), keep = 5)
+}
+"""
+    plan = plan_of(attack="attack inside { against = insider  use = [Twins] }", extra=page)
+    seeds = [node.seed for node in plan.nodes.values() if node.operator == "wgan_gp"]
+    assert len(seeds) == len(set(seeds)) == 10
+
+
+def test_adding_a_defense_changes_no_other_cell() -> None:
+    few = plan_of()
+    many = plan_of(matrix="matrix { defense = [none(), negative_label_smoothing(), negative_label_smoothing(alpha = -0.1)]  repeat = 5 }")
+    assert set(few.nodes) <= set(many.nodes)
+    assert all(few.nodes[name].seed == many.nodes[name].seed for name in few.nodes)
+
+
+def test_more_repeats_keep_the_first_ones() -> None:
+    few = plan_of(gate='gate "g" { require utility >= 0 % }', matrix="matrix { defense = [none()]  repeat = 2 }")
+    many = plan_of(gate='gate "g" { require utility >= 0 % }', matrix="matrix { defense = [none()]  repeat = 3 }")
+    assert set(few.nodes) <= set(many.nodes)
+
+
+def test_the_root_seed_changes_what_is_drawn_and_nothing_else() -> None:
+    audit = sound(spec())
+    one, other = lower(audit, 0), lower(audit, 1)
+    drawn = {node.seed for node in one.nodes.values() if node.seed is not None}
+    assert drawn.isdisjoint({node.seed for node in other.nodes.values()})
+    assert Counter(node.operator for node in one.nodes.values()) == Counter(node.operator for node in other.nodes.values())
+    kept = {node.id for node in one.nodes.values() if node.seed is None and node.repeat is None}
+    assert kept <= set(other.nodes)
+
+
+def test_a_defense_that_is_bypassed_costs_nothing() -> None:
+    plain = plan_of(matrix="matrix { defense = [none()]  repeat = 5 }", gate='gate "g" { require leak.gain.top1 <= 90 % }')
+    bypassed = plan_of(matrix="matrix { defense = [none(), round_scores()]  repeat = 5 }",
+                       gate='gate "g" { require leak.gain.top1 <= 90 % }')  # fmt: skip
+    attack = {node.id for node in plain.nodes.values() if node.role == "attack"}
+    assert {node.id for node in bypassed.nodes.values() if node.role == "attack"} == attack
+
+
+def test_every_attack_has_its_blind_control_and_baselines() -> None:
+    plan = plan_of()
+    arms = Counter((arm.instance, arm.arm, arm.baseline) for arm in plan.arms)
+    assert arms == {
+        ("GMI", "attack", ""): 10, ("GMI", "blind", ""): 10,
+        ("GMI", "baseline", "ClassMeanOfPrior"): 10, ("GMI", "baseline", "NearestPublic"): 10,
+    }  # fmt: skip
+    decoys = [node for node in plan.nodes.values() if node.role == "handle" and node.params["decoy"]]
+    assert decoys
+    off = plan_of(attack="attack inside { against = insider  use = [GMI(keep = 5)]  controls = none }",
+                  gate='gate "g" { control leak.top1 >= 1 %  require leak.top1 <= 90 % }')  # fmt: skip
+    assert {arm.arm for arm in off.arms} == {"attack"}
+    assert not off.controls
+
+
+def test_blind_runs_are_free_and_real_ones_are_capped_by_their_estimate() -> None:
+    threat = PARTS["threat"].replace("white_box()", "label_only(queries = 1_000 queries)")
+    plan = plan_of(threat=threat, attack="attack inside { against = insider  use = [BREPMI(at_most = 100)] }",
+                   gate='gate "g" { require leak.gain.top1 <= 90 % }')  # fmt: skip
+    for arm in plan.arms:
+        caps = [plan.nodes[name].queries for name in arm.nodes]
+        if arm.arm == "blind":
+            assert caps == [None]
+        elif arm.arm == "attack":
+            assert caps == [500]
+
+
+def test_an_attack_behind_a_defense_that_hides_its_sight_is_not_evaluated() -> None:
+    threat = PARTS["threat"].replace("white_box()", "scores()")
+    plan = plan_of(threat=threat, attack="attack inside { against = insider  use = [Yang2019] }",
+                   matrix="matrix { defense = [none(), labels_only()]  repeat = 5 }",
+                   gate='gate "g" { require leak.gain.top1 <= 90 % }')  # fmt: skip
+    hidden = [arm for arm in plan.arms if arm.cell == {"defense": 1}]
+    assert hidden
+    assert all(arm.node is None and "labels_only" in arm.reason for arm in hidden)
+
+
+def test_nodes_stand_after_what_they_need() -> None:
+    plan = plan_of()
+    seen: set[str] = set()
+    for node in plan.nodes.values():
+        assert {*node.inputs, *node.after} <= seen
+        assert set(references(node.params)) == set(node.inputs)
+        seen.add(node.id)
+
+
+def test_no_attack_runs_before_the_overlap_is_checked() -> None:
+    plan = plan_of()
+    checks = {node.id for node in plan.nodes.values() if node.role == "check"}
+    assert checks
+    for node in plan.nodes.values():
+        if node.role in ("grant", "handle") and node.operator == "grant":
+            assert set(node.after) == checks
+
+
+# -- writing it down -----------------------------------------------------------------------------------------------
+
+
+def test_a_plan_survives_json() -> None:
+    plan = plan_of()
+    again, found = read_plan(as_json(plan), "plan.json")
+    assert found == []
+    assert again == plan
+    assert again is not None
+    assert again.key == plan.key
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"nodes": 3}', "null"])
+def test_what_is_no_plan_is_a_finding(text: str) -> None:
+    plan, found = read_plan(text, "plan.json")
+    assert plan is None
+    assert [finding.code for finding in found] == ["E0710"]
+
+
+def test_the_schema_of_a_plan_names_its_parts() -> None:
+    assert {"nodes", "gates", "readings", "threats", "seed"} <= set(plan_schema()["properties"])
+
+
+def test_drawings_show_every_sort_of_node_once() -> None:
+    plan = plan_of()
+    for text in (as_mermaid(plan), as_dot(plan)):
+        assert text.count("victim: Classifier") == 1
+        assert "×10" in text
+    assert len(as_mermaid(plan, whole=True).splitlines()) > len(plan.nodes)
+
+
+def test_the_script_is_python_and_calls_every_node() -> None:
+    plan = plan_of()
+    text = as_script(plan)
+    compile(text, "script.py", "exec")
+    for node in plan.nodes.values():
+        assert (repr(node.id) in text) is not node.passes_on
