@@ -112,12 +112,14 @@ class Schedule:
         found = {}
         for name in node.inputs:
             source = self.plan.nodes[name]
-            if source.role == "handle":
-                for behind in source.inputs:
-                    found[behind] = (self.outcome.outputs[behind], self.plan.nodes[behind].kind)
-            else:
-                found[name] = (self.outcome.outputs[name], source.kind)
+            behind = source.inputs if source.role == "handle" else (name,)
+            found.update({each: (self.outcome.outputs[each], self._maker(each)) for each in behind})
         return found
+
+    def _maker(self, name: str) -> str:
+        """The function that made an artefact; a grant passes on what another node made."""
+        node = self.plan.nodes[name]
+        return self._maker(node.inputs[0]) if node.passes_on else node.python
 
     def _handles(self, node: Node) -> dict[str, dict[str, object]]:
         return {name: self.plan.nodes[name].params for name in node.inputs if self.plan.nodes[name].role == "handle"}

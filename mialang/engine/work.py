@@ -47,7 +47,7 @@ class Job:
     Attributes:
         node: the node.
         key: what it is, inputs included.
-        inputs: artefacts by node id: digest and kind.
+        inputs: artefacts by node id: digest, and the function that made it (its module knows how to restore it).
         handles: definitions of the handles that it asks through: parameters of the handle node.
         observables: how observables follow from each other.
         store: the folder of the store.
@@ -248,8 +248,8 @@ class _Binding:
         return getattr(artefact, value["member"]) if "member" in value else artefact
 
     def _artefact(self, name: str) -> Any:
-        output, _ = self.job.inputs[name]
-        return load_artefact(str(self.job.store), output)
+        output, made_by = self.job.inputs[name]
+        return load_artefact(self.job.store, output, made_by, self.job.settings.trusted)
 
     def _sized(self) -> dict[str, str]:
         return {name: each["size"] for name, each in self.job.observables.items() if each["size"]}
@@ -290,11 +290,19 @@ def remember(output: str, artefact: Any) -> None:
         _recent.pop(next(iter(_recent)))
 
 
-def load_artefact(store: str, output: str) -> Any:
-    """An artefact by its digest, from memory or the store."""
+def load_artefact(store: Path, output: str, made_by: str, trusted: tuple[str, ...] = ()) -> Any:
+    """An artefact by its digest, from memory or the store.
+
+    Args:
+        store: the folder of the store.
+        output: its digest.
+        made_by: the function that made it; importing it makes the artefact's kind known.
+        trusted: packages besides mialang whose code may be imported.
+    """
     if output not in _recent:
         from mialang.operators.artefacts import restore  # noqa: PLC0415
 
-        kind, arrays, facts = unpack(Store(Path(store)).get(output))
+        load_function(made_by, trusted)
+        kind, arrays, facts = unpack(Store(store).get(output))
         remember(output, restore(kind, arrays, facts))
     return _recent[output]

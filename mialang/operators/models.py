@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import ClassVar, Self, TypeVar
 
 import torch
@@ -33,10 +34,15 @@ def builder(name: str) -> Callable[[B], B]:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network as data: the name of a registered builder and its parameters (a term of kind `architecture`)."""
+    """A network as data: the name of a registered builder and its parameters (a term of kind `architecture`).
+
+    Attributes:
+        module: the module that registers the builder, for descriptions that come out of a store.
+    """
 
     name: str
     params: Mapping[str, Json] = field(default_factory=dict)
+    module: str = ""
 
     def build(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Return the network with fresh weights for inputs of `shape` and `outputs` classes.
@@ -44,6 +50,8 @@ class Architecture:
         Raises:
             OperatorError: the inputs are too small for the architecture.
         """
+        if self.name not in BUILDERS and self.module.startswith("mialang.operators."):
+            import_module(self.module)
         try:
             return BUILDERS[self.name](shape, outputs, **self.params)
         except KeyError:
@@ -51,12 +59,13 @@ class Architecture:
 
     def facts(self) -> dict[str, Json]:
         """Return the description as JSON."""
-        return {"name": self.name, "params": dict(self.params)}
+        module = BUILDERS[self.name].__module__ if self.name in BUILDERS else self.module
+        return {"name": self.name, "params": dict(self.params), "module": module}
 
     @classmethod
     def restore(cls, facts: Mapping[str, Json]) -> Self:
         """Rebuild from JSON."""
-        return cls(facts["name"], dict(facts["params"]))
+        return cls(facts["name"], dict(facts["params"]), facts["module"])
 
     def __str__(self) -> str:
         """Return the call that makes it."""
