@@ -56,7 +56,7 @@ def _bars(total: int, stream: TextIO) -> Iterator[Listener]:
                     bars.advance(whole)
                     if event == "failed":
                         console.print(f"failed: {facts['label']}: {facts['title']}", markup=False, highlight=False)
-                case "cached" | "skipped":
+                case "cached" | "skipped" | "unfinished":
                     bars.advance(whole)
                 case "recomputed":
                     console.print(f"warning: {facts['label']} is computed again: {facts['reason']}", markup=False)
@@ -76,7 +76,7 @@ class _Lines:
 
     def __call__(self, event: str, /, **facts: Any) -> None:
         """Take one event."""
-        if event in ("finished", "cached", "failed", "skipped"):
+        if event in ("finished", "cached", "failed", "skipped", "unfinished"):
             self.done += 1
         if event == "failed":
             say(f"failed: {facts['label']}: {facts['title']}", self.stream)

@@ -90,6 +90,8 @@ def summary_words(record: Record, stream: TextIO, page: Path | None = None) -> N
     nodes = record.outcome.get("nodes", {})
     cached = sum(each["cached"] for each in nodes.values())
     seconds = float(record.outcome.get("seconds", 0))
+    if left := record.outcome.get("unfinished"):
+        say(f"\n{len(left)} nodes were left undone: the time budget was spent. Running again goes on from here.", stream)
     say("", stream)
     say(f"{len(nodes) - cached} nodes computed, {cached} known already, in {duration(seconds)}", stream)
     say(f"report: {page or record.run.folder / 'report.html'}", stream)

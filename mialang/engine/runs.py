@@ -93,7 +93,7 @@ def perform(  # noqa: PLR0913 - the parts of a run
             raise
         seconds = time.perf_counter() - started
         tell("run ended", run=run.id, seconds=round(seconds, 3), computed=len(outcome.actions) - len(outcome.cached),
-             cached=len(outcome.cached), failed=len(outcome.failures), skipped=len(outcome.skipped))  # fmt: skip
+             cached=len(outcome.cached), failed=len(outcome.failures), skipped=len(outcome.skipped), unfinished=len(outcome.unfinished))  # fmt: skip
     write_whole(run.folder / "outcome.json", canonical(_as_json(outcome, seconds)))
     return outcome
 
@@ -107,4 +107,5 @@ def _as_json(outcome: Outcome, seconds: float) -> dict[str, Json]:
         },
         "failures": {name: asdict(failure) for name, failure in outcome.failures.items()},
         "skipped": dict(outcome.skipped),
+        "unfinished": sorted(outcome.unfinished),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class Outcome:
         cached: nodes that were known already.
         failures: why nodes failed.
         skipped: nodes that were not run because of a failure, with the node at fault.
+        unfinished: nodes that were not run because the time budget was spent.
     """
 
     actions: dict[str, Action] = field(default_factory=dict)
@@ -31,6 +33,7 @@ class Outcome:
     cached: set[str] = field(default_factory=set)
     failures: dict[str, Failure] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    unfinished: set[str] = field(default_factory=set)
 
 
 class Schedule:
@@ -51,6 +54,7 @@ class Schedule:
         self.tell = listener
         self.settings = settings
         self.outcome = Outcome()
+        self._deadline = None if plan.budget.seconds is None else time.monotonic() + plan.budget.seconds
         self._place = {name: place for place, name in enumerate(plan.nodes)}
         self._waits: dict[str, int] = {}
         self._consumers: dict[str, list[str]] = {name: [] for name in plan.nodes}
@@ -78,7 +82,7 @@ class Schedule:
         return self.outcome
 
     def _begin(self, name: str) -> None:
-        if name in self.outcome.skipped:
+        if name in self.outcome.skipped or name in self.outcome.unfinished:
             return
         node = self.plan.nodes[name]
         if node.passes_on:
@@ -91,6 +95,9 @@ class Schedule:
             self.outcome.actions[name] = action
             self.tell("cached", node=name, label=node.label, seconds=action.evidence.get("seconds"))
             self._finish(name, action.output)
+            return
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self._leave(name)
             return
         if damage:
             self.tell("recomputed", node=name, label=node.label, reason=damage)
@@ -150,6 +157,16 @@ class Schedule:
             self.outcome.skipped[current] = name
             self.tell("skipped", node=current, label=self.plan.nodes[current].label, because=name)
             pending.extend(self._consumers[current])
+
+    def _leave(self, name: str) -> None:
+        """Leave a node and what rests on it undone: the time budget is spent."""
+        pending = [name]
+        while pending:
+            current = pending.pop()
+            if current not in self.outcome.unfinished and current not in self.outcome.skipped:
+                self.outcome.unfinished.add(current)
+                self.tell("unfinished", node=current, label=self.plan.nodes[current].label)
+                pending.extend(self._consumers[current])
 
     def _finish(self, name: str, output: str) -> None:
         self.outcome.outputs[name] = output

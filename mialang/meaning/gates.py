@@ -23,6 +23,7 @@ from mialang.meaning.audit import (
 )
 from mialang.meaning.declarations import Recipe
 from mialang.meaning.evaluate import Evaluator, axes_of
+from mialang.meaning.fits import candidate_of
 from mialang.meaning.types import Type
 from mialang.meaning.units import Quantity
 from mialang.meaning.values import Application, DefendedModel, Hole, Named, Value, is_unknown, walk
@@ -191,11 +192,11 @@ class _GateReader:
         attack = next((value.name for value in measurement.value.arguments.values()
                        if isinstance(value, Named) and value.sort == "attack"), "")  # fmt: skip
         declared = self.audit.attacks.get(attack)
-        known = [instance.name for instance in declared.use] if declared else []
+        known = [name for instance in declared.use for name in self._results(instance.name, instance.recipe)] if declared else []
         if declared is not None and declared.every:
             known = [name for name, binding in self.evaluator.scope.around.names.items() if isinstance(binding, Recipe)] \
                 if self.evaluator.scope.around else []  # fmt: skip
-        name = index.key.text if isinstance(index.key, tree.Name) else ""
+        name = "".join(index.key.span.text.split())
         if name not in known:
             raise self.refuse(
                 error("E0602", f"`{measurement.name}` measures no attack called `{name}`", index.key.span).help(
@@ -203,6 +204,12 @@ class _GateReader:
                 )
             )
         return name
+
+    def _results(self, name: str, recipe: Value) -> list[str]:
+        """The names under which a recipe hands over: its own, or its own with those of a table of results."""
+        candidate = candidate_of(recipe, self.audit.registry)
+        results = list(candidate.elaborated.results) if candidate is not None else [""]
+        return [f"{name}.{result}" if result and len(results) > 1 else name for result in results]
 
     def _at(self, call: tree.Call, measurement: Measurement) -> dict[str, Value]:
         fixed: dict[str, Value] = {}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mialang.diagnostics import Diagnostic
+from mialang.diagnostics import Diagnostic, error
 from mialang.meaning.declarations import ExtentDeclaration, Operator, Recipe
 from mialang.meaning.evaluate import Evaluator, RecipeMembers
 from mialang.meaning.registry import Registry
@@ -100,6 +100,26 @@ def elaborate(application: Application, registry: Registry, found: list[Diagnost
     """
     recipe = application.declaration
     assert isinstance(recipe, Recipe)
+    found = found if found is not None else []
+    if recipe.identity in registry.elaborating:
+        found.append(_circle(recipe, registry))
+        return Elaborated({}, {"": Unknown()}, None)
+    registry.elaborating.append(recipe.identity)
+    try:
+        return _elaborate(application, recipe, registry, found)
+    finally:
+        registry.elaborating.pop()
+
+
+def _circle(recipe: Recipe, registry: Registry) -> Diagnostic:
+    names = [identity.rpartition(":")[2] for identity in registry.elaborating]
+    circle = [*names[names.index(recipe.name) :], recipe.name]
+    return error("E0232", f"the recipe `{recipe.name}` is composed of itself", recipe.span, " → ".join(circle)).help(
+        "break the circle: let one of the recipes use operators only"
+    )
+
+
+def _elaborate(application: Application, recipe: Recipe, registry: Registry, found: list[Diagnostic]) -> Elaborated:
     home: Scope = registry.homes.get(recipe.identity, Scope())
     special: dict[str, Value] = {
         "target": TargetHandle(),
@@ -108,7 +128,7 @@ def elaborate(application: Application, registry: Registry, found: list[Diagnost
         **application.arguments,
     }
     names: dict[str, Value] = dict(special)
-    evaluator = Evaluator(Scope(names, home), registry, found if found is not None else [], {}, members_of(registry))  # type: ignore[arg-type]
+    evaluator = Evaluator(Scope(names, home), registry, found, {}, members_of(registry))  # type: ignore[arg-type]
     lets: dict[str, Value] = {}
     for name, node in recipe.lets:
         lets[name] = names[name] = evaluator.evaluate(node)
@@ -116,8 +136,8 @@ def elaborate(application: Application, registry: Registry, found: list[Diagnost
     results = dict(outcome.entries) if isinstance(outcome, TableValue) else {"": outcome}
     gives = evaluator.take(recipe.gives, Type("extent"))
     return Elaborated(
-        {name: flattened(value, registry) for name, value in lets.items()},
-        {name: flattened(value, registry) for name, value in results.items()},
+        {name: flattened(value, registry, found) for name, value in lets.items()},
+        {name: flattened(value, registry, found) for name, value in results.items()},
         extent_of(gives),
     )
 
@@ -131,16 +151,14 @@ def members_of(registry: Registry) -> RecipeMembers:
     return members
 
 
-def flattened(value: Value, registry: Registry) -> Value:
+def flattened(value: Value, registry: Registry, found: list[Diagnostic]) -> Value:
     """Replace recipes called like steps by what they compose."""
-    depth = 0
 
     def answer(current: Value) -> Value | None:
-        nonlocal depth
         if isinstance(current, Part) and _is_recipe(current.base):
-            return elaborate(current.base, registry).lets.get(current.name, Unknown())  # type: ignore[arg-type]
+            return elaborate(current.base, registry, found).lets.get(current.name, Unknown())  # type: ignore[arg-type]
         if _is_recipe(current):
-            results = elaborate(current, registry).results  # type: ignore[arg-type]
+            results = elaborate(current, registry, found).results  # type: ignore[arg-type]
             return next(iter(results.values()))
         return None
 

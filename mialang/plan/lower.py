@@ -383,8 +383,7 @@ class Lowering:
         if lacks:
             behind = ", ".join(defense.text or defense.name for defense in setting.defenses)
             reason = f"does not apply behind {behind}: {lacks[0].words}"
-            for repeat in self.repeats:
-                self._arm(attack, instance, "attack", "", cell, repeat, None, reason)
+            self._no_arm(attack, instance, "attack", cell, reason)
             return
         self._run_arm(attack, instance, "attack", "", candidate, setting, cell)
         if attack.controls:
@@ -409,22 +408,23 @@ class Lowering:
         if "none" in decoys:
             names = [reason.observable for reason in candidate.needs.reasons if sights[reason.observable].decoy == "none"]
             names += [name for name in candidate.needs.access.holds if sights[name].decoy == "none"]
-            self._no_blind(attack, instance, cell, f"there is no decoy for {names[0].replace('_', ' ')}")
+            self._no_arm(attack, instance, "blind", cell, f"there is no decoy for {names[0].replace('_', ' ')}")
             return
         target: Value = self._trained_target(setting)
         if "retrained" in decoys:
             decoy_target = self._decoy_target(setting)
             if decoy_target is None:
                 reason = "the prior grants nothing that a decoy model could be trained on"
-                self._no_blind(attack, instance, cell, reason)
+                self._no_arm(attack, instance, "blind", cell, reason)
                 return
             target = decoy_target
         permuted = "permuted" if "retrained" not in decoys else ""
         self._run_arm(attack, instance, "blind", "", candidate, setting, cell, target=target, decoy=permuted or "retrained")
 
-    def _no_blind(self, attack: Attack, instance: Instance, cell: Cell, reason: str) -> None:
-        for repeat in self.repeats:
-            self._arm(attack, instance, "blind", "", cell, repeat, None, reason)
+    def _no_arm(self, attack: Attack, instance: Instance, arm: str, cell: Cell, reason: str) -> None:
+        for label in self._labels(instance, cell):
+            for repeat in self.repeats:
+                self._arm(attack, label, arm, "", cell, repeat, None, reason)
 
     def _decoy_target(self, setting: Setting) -> Value | None:
         """A model of the same kind, trained on what the prior grants, shuffled so that nothing fits together."""
@@ -458,9 +458,16 @@ class Lowering:
         for repeat in self.repeats:
             ids = {name: self.graph.node(value, repeat, "attack") for name, value in bound.items()}
             asking = self._asking(candidate, setting, bound, repeat, metered, decoy)
-            for name, node in ids.items():
-                label = instance.name if len(ids) == 1 or not name else f"{instance.name}.{name}"
-                self._arm(attack, Instance(label, instance.recipe, instance.span), arm, baseline, cell, repeat, node, "", asking)
+            for label, name in self._labels(instance, cell).items():
+                node = ids[name] if name in ids else next(iter(ids.values()))
+                self._arm(attack, label, arm, baseline, cell, repeat, node, "", asking)
+
+    def _labels(self, instance: Instance, cell: Cell) -> dict[str, str]:
+        """What the results of an attack are called: by its name, or by its name and theirs where there are several."""
+        candidate = candidate_of(self.audit.matrix.at(instance.recipe, cell), self.audit.registry)
+        assert candidate is not None
+        names = list(candidate.elaborated.results)
+        return {f"{instance.name}.{name}": name for name in names} if len(names) > 1 else {instance.name: names[0]}
 
     def _asking(  # noqa: PLR0913
         self, candidate: Candidate, setting: Setting, bound: Mapping[str, Value], repeat: int, metered: bool, decoy: str
@@ -482,13 +489,13 @@ class Lowering:
         return tuple(dict.fromkeys(found))
 
     def _arm(  # noqa: PLR0913
-        self, attack: Attack, instance: Instance, arm: Any, baseline: str, cell: Cell, repeat: int, node: str | None,
+        self, attack: Attack, instance: str, arm: Any, baseline: str, cell: Cell, repeat: int, node: str | None,
         reason: str, nodes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        key = (attack.name, instance.name, arm, baseline, tuple(sorted(cell.items())), repeat)
+        key = (attack.name, instance, arm, baseline, tuple(sorted(cell.items())), repeat)
         self._arm_cells.setdefault(attack.name, {}).setdefault(tuple(sorted(cell)), {}).setdefault(key[4], []).append(key)
         self.arms[key] = Arm.model_construct(
-            attack=attack.name, instance=instance.name, arm=arm, baseline=baseline, cell=dict(cell), repeat=repeat,
+            attack=attack.name, instance=instance, arm=arm, baseline=baseline, cell=dict(cell), repeat=repeat,
             node=node, reason=reason, nodes=nodes,
         )  # fmt: skip
 

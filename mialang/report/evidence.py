@@ -52,9 +52,13 @@ class Evidence:
         plan: what was run.
         values: results of metric nodes, by node.
         failures: nodes without a result, with the reason.
+        unfinished: nodes that were left undone because the time budget was spent.
     """
 
-    def __init__(self, plan: Plan, values: Mapping[str, Json], failures: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: Plan, values: Mapping[str, Json], failures: Mapping[str, str], unfinished: frozenset[str] = frozenset()
+    ) -> None:
+        self._unfinished = unfinished
         self.plan = plan
         self._values = values
         self._failures = failures
@@ -107,6 +111,8 @@ class Evidence:
             if reading.node is None:
                 kind: Any = "not evaluated" if arm == "attack" else "not available"
                 return Missing(kind, reading.reason)
+            if reading.node in self._unfinished:
+                return Missing("not available", "the time budget was spent before it was measured")
             if reading.node not in self._values:
                 return Missing("failed", self._failures.get(reading.node, "it was not run"))
             part = self._values[reading.node]["fields"].get(field)

@@ -15,7 +15,7 @@ from mialang.engine.executors import Inline
 from mialang.engine.schedule import Outcome, Schedule, known_nodes
 from mialang.engine.store import Action, Store
 from mialang.engine.work import Job, Progress, Settings, node_key
-from mialang.plan.model import Node, Plan
+from mialang.plan.model import BudgetPlan, Node, Plan
 from tests.engine import toys
 from tests.engine.toys import CrashError, node, plan
 
@@ -171,3 +171,13 @@ def test_a_seed_reaches_the_operator_and_the_evidence(tmp_path: Path) -> None:
 def test_a_function_that_does_not_exist_is_a_failure(tmp_path: Path, function: str) -> None:
     outcome = run(plan([node("a", function=function)]), tmp_path)
     assert "there is no function" in outcome.failures["a"].title
+
+
+def test_a_spent_time_budget_leaves_the_rest_undone_and_keeps_what_is_done(tmp_path: Path) -> None:
+    made = plan([node("a", plus=1), node("b", ["a"])])
+    broke = made.model_copy(update={"budget": BudgetPlan(seconds=0.0)})
+    run(plan([node("a", plus=1)]), tmp_path)
+    outcome = run(broke, tmp_path)
+    assert outcome.cached == {"a"}
+    assert outcome.unfinished == {"b"}
+    assert run(made, tmp_path).unfinished == set()

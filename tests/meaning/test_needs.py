@@ -116,3 +116,62 @@ def test_granting_more_never_makes_a_legal_attack_illegal(name: str, less: Acces
     strong = replace(setting, granted=less | more, access=less | more)
     if not shortfalls(candidate, weak, AUDIT.registry):
         assert not shortfalls(candidate, strong, AUDIT.registry)
+
+
+TWO = """
+recipe Two : attack.image {
+  \"\"\"Two. Nobody, arXiv:0000.00000. Fidelity: none.\"\"\"
+  gives  = prototype(per = class)
+  family = optimization
+  let gan    = wgan_gp(on = prior.images, steps = 10)
+  let search = descend(over = gan.latent, minimise = cross_entropy(target), by = adam(lr = 0.1), steps = 5)
+  result = { sure = best(search, by = confidence(target)), any = search }
+}
+recipe Wrapped : attack.image {
+  \"\"\"Wrapped. Nobody, arXiv:0000.00000. Fidelity: none.\"\"\"
+  gives  = prototype(per = class)
+  family = optimization
+  let base = GMI(steps = 7)
+  result = best(base.search, by = confidence(target), keep = 2)
+}
+"""
+
+
+def test_a_recipe_may_hand_over_several_results_and_a_gate_picks_one() -> None:
+    from mialang.plan import lower
+
+    text = spec(attack="attack inside { against = insider  use = [Two] }", extra=TWO,
+                gate='gate "g" { control leak[Two.sure].gain.top1 >= 1 %  require leak.gain.top1 <= 99 % }')  # fmt: skip
+    assert {arm.instance for arm in lower(sound(text)).arms} == {"Two.sure", "Two.any"}
+    assert "E0602" in codes(text.replace("Two.sure", "Two.sre"))
+
+
+def test_a_recipe_may_be_called_like_a_step_and_its_parts_named() -> None:
+    from mialang.plan import lower
+
+    text = spec(attack="attack inside { against = insider  use = [Wrapped, GMI(steps = 7)] }", extra=TWO,
+                gate='gate "g" { control leak.gain.top1 >= 1 %  require leak.gain.top1 <= 99 % }')  # fmt: skip
+    audit = sound(text)
+    candidate = candidate_of(audit.recipes["Wrapped"], audit.registry)
+    assert candidate is not None
+    assert set(candidate.needs.access.sees) == EXPECTED["GMI"]
+    searches = [node for node in lower(audit).nodes.values() if node.operator == "descend"]
+    assert len(searches) == 2 * 10, "the wrapper shares the search of the attack that it wraps"
+
+
+def test_recipes_that_call_each_other_in_a_circle_are_a_finding() -> None:
+    page = """
+recipe Round : attack.image {
+  \"\"\"Round. Nobody, arXiv:0000.00000. Fidelity: none.\"\"\"
+  gives  = prototype(per = class)
+  family = optimization
+  result = Trip()
+}
+recipe Trip : attack.image {
+  \"\"\"Trip. Nobody, arXiv:0000.00000. Fidelity: none.\"\"\"
+  gives  = prototype(per = class)
+  family = optimization
+  result = Round()
+}
+"""
+    assert "E0232" in codes(spec(extra=page, attack="attack inside { against = insider  use = [Round] }"))
