@@ -101,7 +101,7 @@ class Model(Artefact, kind="model"):
             if self.about.get("normalisation") == "group":
                 network = group_norm(network)
             load(network, self.state)
-            return network.eval().requires_grad_(False)
+            return channels_last(network).eval().requires_grad_(False)
 
     def answer(self, name: str, x: torch.Tensor) -> torch.Tensor:
         """Answer a native observable; differentiable where `x` is.
@@ -173,6 +173,12 @@ def penultimate(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
     finally:
         hook.remove()
     return seen[-1]
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Lay the weights of convolutions out channels last, in which the CPU takes about two thirds of the time."""
+    laid: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch types it not
+    return laid
 
 
 def group_norm(network: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from mialang.operators.errors import OperatorError
+from mialang.operators.models import channels_last
 from mialang.operators.run import Run
 
 
@@ -81,7 +82,7 @@ def fit(
     Raises:
         OperatorError: the loss is no longer a number.
     """
-    network.train()
+    channels_last(network).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
     batch = min(schedule.batch, len(inputs))
     per_epoch = max(1, len(inputs) // batch)

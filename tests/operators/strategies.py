@@ -13,13 +13,10 @@ from mialang.operators.image.images import Images
 finite = st.floats(-50, 50, width=32)
 
 
-def matrices(rows=st.integers(1, 6), columns=st.integers(2, 5), elements=finite):
-    """Return float tensors `[rows, columns]`."""
-    return (
-        st.tuples(rows, columns)
-        .flatmap(lambda shape: nps.arrays(np.float32, shape, elements=elements))
-        .map(torch.from_numpy)
-    )
+def matrices(least=1):
+    """Return float tensors of `least` to 6 rows and 2 to 5 columns."""
+    shapes = st.tuples(st.integers(least, 6), st.integers(2, 5))
+    return shapes.flatmap(lambda shape: nps.arrays(np.float32, shape, elements=finite)).map(torch.from_numpy)
 
 
 @st.composite

@@ -96,7 +96,7 @@ class Rows:
         return Rows(self.inputs[:limit])
 
 
-@given(matrices(rows=st.integers(2, 6)), st.integers(1, 8))
+@given(matrices(least=2), st.integers(1, 8))
 def test_feature_statistics_hold_a_standard_deviation(x, limit):
     target = StandIn(Formula((0, 1), tuple(x.shape[1:]), lambda x: x))
     found = feature_statistics(of=target, about=Rows(x), limit=limit, run=run())

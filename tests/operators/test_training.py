@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from hypothesis import given
@@ -80,7 +78,7 @@ def test_imitation_of_probabilities_reaches_them():
     assert 0.75 < float(network(x).detach().softmax(1).max(1).values.mean()) < 0.9
 
 
-def private(noise, clip=1.0, epochs=2, batch=20, lr=0.05, seed=0, size=100):
+def private(noise, *, clip=1.0, epochs=2, batch=20, lr=0.05, seed=0, size=100):
     x, columns = two_moons(size)
     with run(seed).seeded():
         network = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
