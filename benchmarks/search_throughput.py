@@ -86,6 +86,7 @@ class One(Objective):
     unit: int
 
     def __call__(self, point: Point) -> torch.Tensor:
+        """Evaluate the inner objective."""
         return self.inner(point)
 
     def formula(self) -> str:
