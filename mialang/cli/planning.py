@@ -13,6 +13,7 @@ from mialang.cli.console import Exit, checked, say, show_findings, store_folder
 from mialang.cli.writing import Settings
 
 if TYPE_CHECKING:
+    from mialang.engine.work import Settings as WorkSettings
     from mialang.plan.model import Plan
 
 Spec = Annotated[Path, typer.Argument(help="A `.mia` file.", metavar="SPEC")]
@@ -29,17 +30,38 @@ class Target(str, Enum):
     DOT = "dot"
 
 
-def planned(path: Path, settings: list[str], seed: int) -> Plan:
-    """Check a spec, lower it, prove its flow; end where there is an error."""
+def planned(path: Path, settings: list[str], seed: int, store: Path | None = None, work: WorkSettings | None = None) -> Plan:
+    """Check a spec, lower it, prove its flow; end where there is an error.
+
+    Where a query budget can only be compared with an attack once data are read, the data are read.
+    """
+    from mialang.meaning.judgement.fitting import attacks_fit  # noqa: PLC0415
     from mialang.plan import lower  # noqa: PLC0415
     from mialang.plan.flow import prove_flow  # noqa: PLC0415
 
     audit = checked(path, settings, sys.stderr)
-    plan = lower(audit, seed)
-    if leaks := prove_flow(plan):
-        show_findings(leaks, sys.stderr)
+    plan = lower(audit, seed, lambda plan: _sizes(plan, store, work))
+    found = [finding for finding in attacks_fit(audit) if finding.is_error] if audit.measured else []
+    if found := found + prove_flow(plan):
+        show_findings(found, sys.stderr)
         raise typer.Exit(Exit.SPEC_WRONG)
     return plan
+
+
+def _sizes(plan: Plan, store: Path | None, work: WorkSettings | None) -> dict[str, int]:
+    """The sizes of a plan's data; none where they cannot be read, which the run will tell."""
+    from mialang.engine.executors import Inline  # noqa: PLC0415
+    from mialang.engine.schedule import measure_data  # noqa: PLC0415
+    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
+    from mialang.engine.work import NodeFailedError  # noqa: PLC0415
+    from mialang.engine.work import Settings as Work  # noqa: PLC0415
+
+    try:
+        keep = Store(store_folder(store))
+        keep.prepare()
+        return measure_data(plan, keep, Inline(), work or Work())
+    except (NodeFailedError, StoreError):
+        return {}
 
 
 def plan(
@@ -56,7 +78,7 @@ def plan(
     from mialang.plan.cost import estimate, within_budget  # noqa: PLC0415
     from mialang.plan.emit import as_json  # noqa: PLC0415
 
-    made = planned(spec, settings, seed)
+    made = planned(spec, settings, seed, store)
     cached, measured = known_nodes(made, Store(store_folder(store)))
     cost = estimate(made, cached, measured)
     say(plan_words(made, cost))

@@ -15,6 +15,7 @@ from mialang.cli.planning import Seed, StoreOption, planned
 from mialang.cli.writing import Output, Settings
 
 if TYPE_CHECKING:
+    from mialang.engine.work import Settings as WorkSettings
     from mialang.plan.model import Plan
 
 
@@ -41,16 +42,16 @@ def run(  # noqa: PLR0913 - one per option
     from mialang.report.summary import as_json  # noqa: PLC0415
 
     people = sys.stderr if output is Format.JSON else sys.stdout
-    plan = _plan_of(spec, settings, seed)
     if data is not None and not data.is_dir():
         refuse(f"there is no folder `{data}`", "give the folder that holds the data files")
+    work = WorkSettings(threads=threads, data=str(data.resolve()) if data else None, trusted=(*trust, *trusted_here()))
+    plan = _plan_of(spec, settings, seed, store, work)
     keep = Store(store_folder(store))
     try:
         keep.prepare()
         run_ = Run.begin(keep, plan)
     except StoreError as problem:
         refuse(str(problem), "choose another place with `--store DIR`", Exit.BROKEN, "E0810")
-    work = WorkSettings(threads=threads, data=str(data.resolve()) if data else None, trusted=(*trust, *trusted_here()))
     try:
         with shown_progress(plan, people) as listener:
             perform(run_, plan, keep, Inline(), work, listener)
@@ -69,12 +70,12 @@ def run(  # noqa: PLR0913 - one per option
     raise typer.Exit(STATUS[record.verdict.status])
 
 
-def _plan_of(spec: Path, settings: list[str], seed: int) -> Plan:
+def _plan_of(spec: Path, settings: list[str], seed: int, store: Path | None, work: WorkSettings) -> Plan:
     from mialang.plan.emit import read_plan  # noqa: PLC0415
     from mialang.plan.flow import prove_flow  # noqa: PLC0415
 
     if spec.suffix != ".json":
-        return planned(spec, settings, seed)
+        return planned(spec, settings, seed, store, work)
     source, problem = read_source(spec)
     if source is None:
         assert problem is not None

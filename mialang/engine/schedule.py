@@ -195,4 +195,20 @@ def known_nodes(plan: Plan, store: Store) -> tuple[frozenset[str], dict[str, flo
     return frozenset(cached), {name: sum(each) / len(each) for name, each in seconds.items()}
 
 
-__all__ = ["Outcome", "Schedule", "digest", "known_nodes"]
+def measure_data(plan: Plan, store: Store, executor: Executor, settings: Settings) -> dict[str, int]:
+    """Read the data of a plan and what is granted of them; return how many records each node holds.
+
+    Raises:
+        NodeFailedError: some data cannot be read.
+    """
+    wanted = {name: node for name, node in plan.nodes.items() if node.role == "data"}
+    kept = {name: node for name, node in wanted.items() if set(node.inputs) <= wanted.keys()}
+    part = plan.model_copy(update={"nodes": kept})
+    outcome = Schedule(part, store, executor, lambda *_, **__: None, settings).run()
+    for failure in outcome.failures.values():
+        raise NodeFailedError(failure)
+    sizes = {name: action.evidence.get("size") for name, action in outcome.actions.items()}
+    return {name: size for name, size in sizes.items() if isinstance(size, int)}
+
+
+__all__ = ["Outcome", "Schedule", "digest", "known_nodes", "measure_data"]

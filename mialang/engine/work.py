@@ -155,6 +155,8 @@ def _execute(job: Job, progress: Progress | None) -> Action:
         "device": settings.device,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform != "darwin" else 1024**2),
     }
+    if hasattr(made, "__len__"):
+        evidence["size"] = len(made)
     if binding.meter.asked or binding.meter.refused:
         evidence["asked"] = binding.meter.asked
         evidence["refused"] = binding.meter.refused

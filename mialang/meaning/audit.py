@@ -236,6 +236,7 @@ class Audit:
         recipes: the recipes that it imports or declares, by the name they have here.
         library: all baseline recipes of the standard library.
         named: every named value, by name, for people to see.
+        judges: the models that recognise what came back.
     """
 
     source: Source
@@ -250,6 +251,7 @@ class Audit:
     recipes: dict[str, Application] = field(default_factory=dict)
     named: dict[str, Value] = field(default_factory=dict)
     judges: dict[str, Application] = field(default_factory=dict)
+    measured: dict[str, int] = field(default_factory=dict)  # sizes of data that have been read, by digest of their value
 
     def priors(self, threat: Threat, cell: Cell) -> tuple[PriorValue, ...]:
         """The priors of a threat in a cell."""

@@ -151,7 +151,7 @@ class Operator(Declaration):
         random: whether it draws; what does not draw is shared by all repeats.
         secret: parameters that name what must not leak (`trained`, `stores`, `observes`).
         answers: the observables that a model made by it answers natively.
-        decoy: parameters that a decoy of the model is trained with instead, as a table parameter → prior item.
+        decoy: what a decoy of the model is trained with instead: an expression over the prior per parameter.
         fixed_by: parameters that fix the result where they are given (`weights`): nothing is drawn or trained then.
         python: `module:function`.
         version: raised when the same arguments give another result.
@@ -170,7 +170,7 @@ class Operator(Declaration):
     random: bool = False
     secret: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
-    decoy: dict[str, str] = {}
+    decoy: dict[str, Syntax] = {}
     fixed_by: tuple[str, ...] = ()
     python: str
     version: int = 1

@@ -131,7 +131,7 @@ def _item(d: _Declarer) -> ItemDeclaration:
 
 
 def _operator(d: _Declarer) -> Operator:
-    decoy = {name: d.read.name(value) for name, value in d.read.table(d.given.get("decoy")).items()}
+    decoy = d.read.table(d.given.get("decoy"))
     return Operator.model_construct(
         **d.common(),
         returns=d.header(),

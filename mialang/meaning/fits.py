@@ -92,7 +92,9 @@ def setting_of(audit: Audit, threat: Threat, cell: Cell) -> Setting | None:
         return None
     defenses = defenses_of(matrix.at(threat.defense, cell))
     labels = labels_of(target)
-    counts = Counts(len(labels) if labels is not None else None, granted_by(audit.priors(threat, cell)))
+    counts = Counts(
+        len(labels) if labels is not None else None, granted_by(audit.priors(threat, cell)), audit.measured
+    )
     return Setting(threat, target, access, behind(access, defenses, registry), defenses, extent, counts)
 
 

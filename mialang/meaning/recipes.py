@@ -142,6 +142,18 @@ def _elaborate(application: Application, recipe: Recipe, registry: Registry, fou
     )
 
 
+def decoy_arguments(target: Application, registry: Registry) -> dict[str, Value]:
+    """What a decoy of a model is trained with instead of its own data: values over the prior, by parameter."""
+    operator = target.declaration
+    assert isinstance(operator, Operator)
+    home: Scope = registry.homes.get(operator.identity, Scope())
+    names: dict[str, Value] = {**target.arguments, "prior": Special("prior")}
+    evaluator = Evaluator(Scope(names, home), registry, [], {}, members_of(registry))  # type: ignore[arg-type]
+    return {
+        parameter: evaluator.take(node, operator.by_name[parameter].type) for parameter, node in operator.decoy.items()
+    }
+
+
 def members_of(registry: Registry) -> RecipeMembers:
     """How the named values of a recipe are found when it is called like a step."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -20,6 +21,7 @@ from mialang.meaning.grants import shield_of, training_slot
 from mialang.meaning.judgement.priors import DISJOINT, secrets_of
 from mialang.meaning.judgement.whole import instances_of
 from mialang.meaning.read import attack_of, threat_of
+from mialang.meaning.recipes import decoy_arguments
 from mialang.meaning.units import Quantity
 from mialang.meaning.values import (
     Algebra,
@@ -74,6 +76,10 @@ class Graph:
         self._random: dict[str, bool] = {}
         self.counts = Counts()
 
+    def sizes_by_value(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """Sizes of nodes as sizes of the values that they stand for."""
+        return {digest_: sizes[node] for (digest_, _), node in self._memory.items() if node in sizes}
+
     # -- values to nodes -------------------------------------------------------------------------------------------
 
     def node(self, value: Value, repeat: int, role: Role) -> str:
@@ -113,7 +119,7 @@ class Graph:
                 return self._step(declaration, declaration.python, declaration.version, kind, params, repeat,
                                   role, declaration.random, value.defense)  # fmt: skip
             case Part():
-                return self.node(value.base, repeat, role)
+                return self._part(value, repeat, role)
             case Application(declaration=Operator() as operator):
                 params = {
                     name: self.encode(each, repeat, role, self._is_model(operator, name))
@@ -125,6 +131,14 @@ class Graph:
                 return self._step(operator, operator.python, operator.version, operator.returns, params, repeat,
                                   own_role, random, value, label)  # fmt: skip
         raise TypeError(f"no node for {value!r}")
+
+    def _part(self, part: Part, repeat: int, role: Role) -> str:
+        """A part of an artefact that is an artefact itself: a node of its own, so that it can be granted without the rest."""
+        source = self.node(part.base, repeat, role)
+        params: dict[str, Json] = {"of": {"$node": source}, "member": part.name}
+        base = self.nodes[source]
+        return self.add("data" if base.role == "data" else role, f"{base.label}.{part.name}", "part",
+                        "mialang.operators.parts:part", 1, part.kind, params, repeat=base.repeat)  # fmt: skip
 
     def _role(self, operator: Operator, role: Role) -> Role:
         """Records that come from nowhere are data, whoever asks for them; a check is a check."""
@@ -250,6 +264,8 @@ class Graph:
                 return {"$algebra": value.operator, "operands": operands}
             case BoundHandle():
                 return {"$handle": self.node(value, repeat, "handle")}
+            case Part() if self.registry.artefact(value.kind):
+                return {"$node": self.node(value, repeat, role)}
             case Part():
                 return {**self.encode(value.base, repeat, role), "member": value.name}
             case Granted() | Leaked() | Defended():
@@ -329,7 +345,7 @@ class Lowering:
         self._arm_cells: dict[str, dict[tuple[str, ...], dict[Any, list[tuple[Any, ...]]]]] = {}  # attack → axes → cell
         self.readings: list[Reading] = []
         self.repeats = range(audit.matrix.repeat)
-        self._bases: dict[str, list[Candidate]] = {}
+        self.open_counts = False  # whether an estimate waits for data to be read
 
     def lower(self) -> Plan:
         """The whole plan."""
@@ -430,16 +446,15 @@ class Lowering:
         """A model of the same kind, trained on what the prior grants, shuffled so that nothing fits together."""
         operator = setting.target.declaration
         assert isinstance(operator, Operator)
-        shuffled = self.audit.registry.loader.prelude.look("shuffled")[1]
-        if not operator.decoy or not isinstance(shuffled, Operator):
+        if not operator.decoy:
             return None
-        arguments = dict(setting.target.arguments)
-        for parameter, item in operator.decoy.items():
-            value = setting.counts.granted.get(item)
-            if value is None:
+        arguments = {**setting.target.arguments, **dict.fromkeys(operator.fixed_by)}
+        granted = setting.counts.granted
+        for parameter, value in decoy_arguments(setting.target, self.audit.registry).items():
+            if any(isinstance(part, PriorItem) and part.name not in granted for part in walk(value)):
                 return None
-            arguments[parameter] = Application(shuffled, {"of": value})
-        return Application(operator, arguments, label=f"{setting.target.label}_decoy")
+            arguments[parameter] = replaced(value, lambda part: granted[part.name] if isinstance(part, PriorItem) else None)
+        return defended(replace(setting.target, arguments=arguments, label=f"{setting.target.label}_decoy"), setting.defenses)
 
     def _run_arm(  # noqa: PLR0913 - an arm is all of these
         self,
@@ -485,6 +500,7 @@ class Lowering:
                     assert isinstance(free, Application)
                     estimate = step_queries(free, setting.counts)
                     cap = setting.access.queries if estimate is None else estimate
+                    self.open_counts = self.open_counts or estimate is None
                     self.graph.nodes[node] = self.graph.nodes[node].model_copy(update={"queries": math.ceil(cap)})
         return tuple(dict.fromkeys(found))
 
@@ -696,13 +712,24 @@ def _ordered(nodes: dict[str, Node]) -> dict[str, Node]:
     return {name: nodes[name] for name in nx.lexicographical_topological_sort(drawn, key=place.__getitem__)}
 
 
-def lower(audit: Audit, seed: int = 0) -> Plan:
+Measure = Callable[[Plan], Mapping[str, int]]
+
+
+def lower(audit: Audit, seed: int = 0, measure: Measure | None = None) -> Plan:
     """Lower an audit that has no errors.
 
     Args:
-        audit: the typed spec.
+        audit: the typed spec; sizes that were measured are kept in it.
         seed: the root from which all seeds are derived.
+        measure: reads the data of a plan and gives their sizes by node; asked only where the number of questions of a
+            metered attack depends on them.
     """
+    lowering = Lowering(audit, seed)
+    plan = lowering.lower()
+    if measure is None or not lowering.open_counts:
+        return plan
+    sizes = measure(plan)
+    audit.measured.update(lowering.graph.sizes_by_value(sizes))
     return Lowering(audit, seed).lower()
 
 

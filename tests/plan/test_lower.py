@@ -173,3 +173,75 @@ def test_the_script_is_python_and_calls_every_node() -> None:
     compile(text, "script.py", "exec")
     for node in plan.nodes.values():
         assert (repr(node.id) in text) is not node.passes_on
+
+
+UNSIZED = {
+    "data": PARTS["data"].replace("data public : image.Digits { classes = 5..9 }", 'data public : image.Npz { path = "p.npz" }'),
+    "threat": PARTS["threat"].replace("white_box()", "scores(queries = 1_000 queries)"),
+    "attack": "attack inside { against = insider  use = [Yang2019] }",
+    "gate": 'gate "g" { require leak.gain.top1 <= 99 % }',
+}
+
+
+def test_a_count_that_only_the_data_know_is_asked_for_and_caps_the_questions() -> None:
+    audit = sound(spec(**UNSIZED))
+
+    def caps(plan: Plan) -> set[int | None]:
+        return {plan.nodes[name].queries for arm in plan.arms if arm.arm == "attack" for name in arm.nodes}
+
+    assert caps(lower(audit)) == {1000}, "without a count the whole budget is the cap"
+    asked: list[str] = []
+
+    def measure(plan: Plan) -> dict[str, int]:
+        asked.extend(node.operator for node in plan.nodes.values() if node.role == "data")
+        return {node.id: 70 for node in plan.nodes.values() if node.operator == "Npz"}
+
+    assert 70 in caps(lower(audit, 0, measure))
+    assert "Npz" in asked
+    from mialang.meaning.judgement.fitting import attacks_fit
+
+    assert [finding.code for finding in attacks_fit(audit)] == []
+    audit.measured.update(dict.fromkeys(audit.measured, 5_000))
+    assert [finding.code for finding in attacks_fit(audit)] == ["E0301"]
+
+
+def test_counts_that_the_spec_tells_need_no_data() -> None:
+    def measure(plan: Plan) -> dict[str, int]:
+        raise AssertionError("no data need be read")
+
+    lower(sound(spec()), 0, measure)
+
+
+def test_an_attack_on_the_weights_is_blinded_by_a_model_trained_on_the_prior() -> None:
+    page = """
+observable layer_statistics { \"\"\"Something that only the weights tell.\"\"\" from = [weights]  decoy = retrained }
+operator guess : candidates {
+  \"\"\"Guess from the weights.\"\"\"
+  param of    : classifier { sees = [weights] }
+  param about : images
+  queries = 0
+  outputs = count(classes)
+  python  = "mialang.operators.baselines:class_means"
+}
+recipe Reader : attack.image {
+  \"\"\"Reader. Nobody, arXiv:0000.00000. Fidelity: none.\"\"\"
+  gives  = prototype(per = class)
+  family = optimization
+  result = guess(target, about = prior.images)
+}
+"""
+    changed = {"attack": "attack inside { against = insider  use = [Reader] }", "extra": page,
+               "gate": 'gate "g" { require leak.gain.top1 <= 99 % }'}  # fmt: skip
+    plan = plan_of(**changed)
+    blind = next(arm for arm in plan.arms if arm.arm == "blind" and arm.cell == {"defense": 0})
+    assert blind.node is not None
+    handle = plan.nodes[next(name for name in plan.nodes[blind.node].inputs if plan.nodes[name].role == "handle")]
+    decoy = plan.nodes[handle.inputs[0]]
+    assert (decoy.operator, decoy.label) == ("Classifier", "victim_decoy")
+    assert plan.nodes[decoy.params["trained"]["$node"]].operator == "relabelled"
+    bare = plan_of(prior="prior other { images = public }", **{**changed, "extra": page.replace("about = prior.images", "about = prior.images")})
+    assert bare.key == plan.key
+    unable = plan_of(**{**changed, "threat": PARTS["threat"].replace("prior   = other\n", ""),
+                        "extra": page.replace("param about : images\n", "").replace(", about = prior.images", "")})  # fmt: skip
+    missing = [arm for arm in unable.arms if arm.arm == "blind"]
+    assert all(arm.node is None and "prior grants nothing" in arm.reason for arm in missing)
