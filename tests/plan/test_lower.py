@@ -202,7 +202,7 @@ def test_a_count_that_only_the_data_know_is_asked_for_and_caps_the_questions() -
 
     assert [finding.code for finding in attacks_fit(audit)] == []
     audit.measured.update(dict.fromkeys(audit.measured, 5_000))
-    assert [finding.code for finding in attacks_fit(audit)] == ["E0301"]
+    assert {finding.code for finding in attacks_fit(audit)} == {"E0301"}
 
 
 def test_counts_that_the_spec_tells_need_no_data() -> None:
