@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+LARGEST = 1_000_000  # bytes; a spec is a page of text, so a larger file is something else
+LONE_RETURN = re.compile(r"\r(?!\n)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,14 +21,18 @@ class Source:
     text: str = field(repr=False)
 
     @classmethod
-    def read(cls, path: Path, name: str | None = None) -> Source:
-        """Read a file.
+    def read(cls, path: Path, name: str | None = None, most: int = LARGEST) -> Source:
+        """Read a file of at most so many bytes. A lone carriage return ends a line, as it did on old machines.
 
         Raises:
-            OSError: the file cannot be read.
+            OSError: the file cannot be read, or is larger.
             UnicodeDecodeError: the file is not UTF-8 text.
         """
-        return cls(name if name is not None else str(path), path.read_bytes().decode("utf-8-sig"))
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+        if len(data) > most:
+            raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes")
+        return cls(name if name is not None else str(path), LONE_RETURN.sub("\n", data.decode("utf-8-sig")))
 
     @cached_property
     def line_starts(self) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ import typer
 
 from mialang.diagnostics import Diagnostic, did_you_mean, error
 from mialang.diagnostics.render import as_json, as_text
-from mialang.source import Source
+from mialang.source import LARGEST, Source
 
 if TYPE_CHECKING:
     from mialang.meaning.audit import Audit
@@ -87,10 +88,10 @@ def findings_json(findings: Iterable[Diagnostic]) -> str:
     return json.dumps([as_json(finding) for finding in findings], indent=1)
 
 
-def read_source(path: Path) -> tuple[Source | None, Diagnostic | None]:
-    """Read a spec; what is wrong with the file is a finding."""
+def read_source(path: Path, most: int = LARGEST) -> tuple[Source | None, Diagnostic | None]:
+    """Read a spec of at most so many bytes; what is wrong with the file is a finding."""
     try:
-        return Source.read(path), None
+        return Source.read(path, most=most), None
     except FileNotFoundError:
         near = did_you_mean(path.name, [each.name for each in path.parent.glob("*.mia")] if path.parent.is_dir() else [])
         return None, error("E0801", f"there is no file `{path}`").help(near or "`mialang init` writes a first spec")
@@ -99,10 +100,15 @@ def read_source(path: Path) -> tuple[Source | None, Diagnostic | None]:
         help_ = f"it holds {', '.join(inside[:5])}" if inside else "give the path of a `.mia` file"
         return None, error("E0801", f"`{path}` is a folder").help(help_)
     except UnicodeDecodeError as problem:
-        title = f"`{path}` is not UTF-8 text (byte {problem.start})"
-        return None, error("E0105", title).help("give the path of a `.mia` file")
+        line = problem.object[: problem.start].count(b"\n") + 1
+        finding = error("E0105", f"`{path}` is not UTF-8 text: line {line} cannot be read")
+        is_spec = path.suffix == ".mia"
+        return None, finding.help("save it as UTF-8, the default of most editors" if is_spec else "give the path of a `.mia` file")
     except OSError as problem:
-        return None, error("E0801", f"`{path}` cannot be read: {problem.strerror}")
+        if problem.errno == errno.EFBIG:
+            finding = error("E0105", f"`{path}` is too large for a spec: {problem.strerror}")
+            return None, finding.help("give the path of a `.mia` file; data files are named inside a spec, by a `data` block")
+        return None, error("E0801", f"`{path}` cannot be read: {problem.strerror}").help("give a file that you may read")
 
 
 def settings_of(pairs: Sequence[str]) -> dict[str, str]:

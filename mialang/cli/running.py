@@ -14,6 +14,8 @@ from mialang.cli.console import STATUS, Exit, Format, read_source, refuse, say, 
 from mialang.cli.planning import Seed, StoreOption, planned
 from mialang.cli.writing import Output, Settings
 
+LARGEST_PLAN = 1_000_000_000  # bytes
+
 if TYPE_CHECKING:
     from mialang.engine.work import Settings as WorkSettings
     from mialang.plan.model import Plan
@@ -76,7 +78,7 @@ def _plan_of(spec: Path, settings: list[str], seed: int, store: Path | None, wor
 
     if spec.suffix != ".json":
         return planned(spec, settings, seed, store, work)
-    source, problem = read_source(spec)
+    source, problem = read_source(spec, LARGEST_PLAN)
     if source is None:
         assert problem is not None
         show_findings([problem], sys.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,13 +11,15 @@ from mialang.diagnostics.finding import Diagnostic, Label
 from mialang.source import Source
 
 TAB_WIDTH = 4
+WIDEST = 160  # columns of a line that are shown; longer lines are cut around what is pointed at
+LONGEST = 60  # characters of a word between backticks that are shown
 
 
 def as_text(finding: Diagnostic) -> str:
     """Draw a finding: header, the lines concerned with their labels, notes and helps."""
-    head = f"{finding.severity}[{finding.code}]: {finding.title}"
+    head = f"{finding.severity}[{finding.code}]: {_clipped(finding.title)}"
     if finding.primary is None:
-        return "\n".join([head, *(f"  = {line}" for line in _tail(finding))])
+        return "\n".join([head, *(f"  = {_clipped(line)}" for line in _tail(finding))])
     by_source: dict[Source, list[tuple[Label, bool]]] = {finding.primary.span.source: [(finding.primary, True)]}
     for label in finding.others:
         by_source.setdefault(label.span.source, []).append((label, False))
@@ -32,8 +36,17 @@ def as_text(finding: Diagnostic) -> str:
     tail = _tail(finding)
     if tail:
         lines.append(f"{gutter} |")
-        lines.extend(f"{gutter} = {line}" for line in tail)
+        lines.extend(f"{gutter} = {_clipped(line)}" for line in tail)
     return "\n".join(lines)
+
+
+def _clipped(text: str) -> str:
+    """A line of words whose quoted pieces are not longer than anyone reads, and without characters that cannot be shown."""
+    return _shown(re.sub(r"`([^`]*)`", lambda found: f"`{_short(found[1])}`", text))
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= LONGEST else word[: LONGEST - 1] + "…"
 
 
 def _tail(finding: Diagnostic) -> list[str]:
@@ -53,18 +66,46 @@ def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int) -> Ite
         if previous is not None and line > previous + 1:
             yield "..."
         text = source.line(line)
-        yield f"{line:>{width}} | {_printable(text)}".rstrip()
-        for column, length, label, primary in sorted(by_line[line], key=lambda mark: (mark[0], not mark[3])):
-            start = len(_printable(text[:column]))
-            stop = max(start + 1, len(_printable(text[: column + length])))
+        drawn = sorted(by_line[line], key=lambda mark: (mark[0], not mark[3]))
+        first = _first_column(text, drawn)
+        cut = text[first : first + WIDEST]
+        left, right = "…" * (first > 0), "…" * (len(text) > first + WIDEST)
+        yield f"{line:>{width}} | {left}{_printable(cut)}{right}".rstrip()
+        for column, length, label, primary in drawn:
+            if not first <= column <= first + WIDEST:
+                continue
+            start = len(left) + _columns(text[first:column])
+            end = min(column + length, first + WIDEST)
+            stop = max(start + 1, len(left) + _columns(text[first:end]))
             underline = ("^" if primary else "-") * (stop - start)
             yield f"{gutter} | {' ' * start}{underline} {label.text}".rstrip()
         previous = line
 
 
+def _first_column(text: str, drawn: list[tuple[int, int, Label, bool]]) -> int:
+    """Where a line that is too long to be shown whole begins on the screen: so that what is pointed at is in sight."""
+    if len(text) <= WIDEST:
+        return 0
+    column, length = next(((mark[0], mark[1]) for mark in drawn if mark[3]), drawn[0][:2])
+    if column + length <= WIDEST:
+        return 0
+    return max(0, column - (WIDEST - min(length, WIDEST // 2)) // 2)
+
+
+def _columns(text: str) -> int:
+    """How many columns of a screen a text takes: ideographs take two, marks on the letter before them none."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in _printable(text)
+    )
+
+
 def _printable(text: str) -> str:
-    expanded = text.expandtabs(TAB_WIDTH)
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in expanded)
+    return _shown(text.expandtabs(TAB_WIDTH))
+
+
+def _shown(text: str) -> str:
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def as_json(finding: Diagnostic) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
+ALIKE = 0.6  # how alike two words must be for one to be a slip of the other
+LONGEST = 100  # longer words are no slips of anything
+
 
 def closest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
     """Return up to `most` known words that look like a slip of `word`, best first.
@@ -16,13 +19,17 @@ def closest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
         return text.casefold().replace("-", "_")
 
     target = folded(word)
+    if len(target) > LONGEST:
+        return []
     scored = []
+    matcher = SequenceMatcher(b=target)
     for candidate in sorted(set(known)):
         other = folded(candidate)
-        ratio = SequenceMatcher(None, target, other).ratio()
+        matcher.set_seq1(other)
+        ratio = matcher.ratio() if matcher.real_quick_ratio() >= ALIKE and matcher.quick_ratio() >= ALIKE else 0.0
         if len(target) >= 3 and (other.startswith(target) or target.startswith(other)):
             ratio = max(ratio, 0.75)
-        if ratio >= 0.6:
+        if ratio >= ALIKE:
             scored.append((-ratio, candidate))
     return [candidate for _, candidate in sorted(scored)[:most]]
 

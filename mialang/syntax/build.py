@@ -19,7 +19,7 @@ Children = list[Any]
 Grown = TypeVar("Grown", bound=tree.Node)
 
 
-class TooDeep(Exception):
+class TooDeep(Exception):  # noqa: N818 - a problem in the spec, not an error of the program
     """An expression is nested more than `DEEPEST` levels; carries the span."""
 
     def __init__(self, span: Span) -> None:
@@ -174,7 +174,7 @@ class Builder(Transformer[Token, Any]):
             else:
                 _, low, high, last = piece
                 refined = True
-        return tree.TypeName(self._span([path, last]), path, arguments, refined, low, high)
+        return self._grow(tree.TypeName(self._span([path, last]), path, arguments, refined, low, high))
 
     # -- items ----------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,12 @@ def tables() -> str:
     """The tables of the grammar as JSON, with a stamp that says what they were made from."""
     text = _text("mia.lark")
     data, memo = compiled(text).memo_serialize([TerminalDef, Rule])
-    return json.dumps({"stamp": _stamp(text), "tables": {"data": data, "memo": memo}}, separators=(",", ":"), sort_keys=True) + "\n"
+    return (
+        json.dumps(
+            {"stamp": _stamp(text), "tables": {"data": data, "memo": memo}}, separators=(",", ":"), sort_keys=True
+        )
+        + "\n"
+    )
 
 
 def _with_numbers(value: Any) -> Any:

@@ -19,13 +19,22 @@ from mialang.diagnostics import Diagnostic, error
 from mialang.source import Source, Span
 from mialang.syntax import tree
 from mialang.syntax.build import DEEPEST, Builder, TooDeep
-from mialang.syntax.explain import Situation, explain
+from mialang.syntax.explain import explain
 from mialang.syntax.grammar import lex, parse_table, soften, tree_builder
+from mialang.syntax.situation import Situation
+from mialang.syntax.slips import CLOSING, named
 
 ITEM_STARTS = {"NAME", "VERB", "IMPORT", "PARAM", "LET"}
 OPENING = {"LBRACE", "LPAR", "LSQB"}
-CLOSING = {"RBRACE": "LBRACE", "RPAR": "LPAR", "RSQB": "LSQB"}
+CLOSERS = {"}": "RBRACE", ")": "RPAR", "]": "RSQB"}
+NUMBERS = {"INT", "NUMBER", "QUANTITY"}
+NUMBER = re.compile(r"\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?")
 MOST_FINDINGS = 50
+MOST_DIGITS = 18  # of a whole number: what fits into 64 bits
+LARGEST = 1e300  # of other numbers: leaves room for units
+REMEMBERED = 4  # tokens before the offending one that slips are recognised by
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")  # characters that change the order in which text is shown
 
 
 def parse(source: Source) -> tuple[tree.File | None, list[Diagnostic]]:
@@ -33,8 +42,8 @@ def parse(source: Source) -> tuple[tree.File | None, list[Diagnostic]]:
 
     Returns the tree and no finding, or no tree and at least one finding.
     """
-    if binary := _binary(source):
-        return None, [binary]
+    if unreadable := _unreadable(source):
+        return None, [unreadable]
     if not next(lex(source.text), None):
         span = Span(source, 0, 0)
         return None, [error("E0108", "this file says nothing", span).help("`mialang init` writes a first spec")]
@@ -43,14 +52,20 @@ def parse(source: Source) -> tuple[tree.File | None, list[Diagnostic]]:
     return (None, run.found) if run.found else (result, [])
 
 
-def _binary(source: Source) -> Diagnostic | None:
-    odd = re.search(r"[\x00-\x08\x0e-\x1f]", source.text)
-    if odd is None:
-        return None
-    span = Span(source, odd.start(), odd.end())
-    return error("E0105", "this file is not text", span, "a control character stands here").help(
-        "give the path of a `.mia` file; data files are named inside a spec, by a `data` block"
-    )
+def _unreadable(source: Source) -> Diagnostic | None:
+    if (odd := CONTROL.search(source.text)) is not None:
+        span = Span(source, odd.start(), odd.end())
+        return error("E0105", "this file is not text", span, f"the control character {named(odd[0])} stands here").help(
+            "give the path of a `.mia` file; data files are named inside a spec, by a `data` block"
+        )
+    if (odd := TURNING.search(source.text)) is not None:
+        span = Span(source, odd.start(), odd.end())
+        return (
+            error("E0101", f"{named(odd[0])} changes the order in which this line is shown", span)
+            .note("a reader would see another spec than the one that runs")
+            .help("remove the character; it cannot be seen, so type the line anew")
+        )
+    return None
 
 
 class _Run:
@@ -62,7 +77,7 @@ class _Run:
         self.source = source
         self.state: ParserState[int] = ParserState(configuration, None)  # type: ignore[arg-type]
         self.found: list[Diagnostic] = []
-        self.before: tuple[Token, ...] = ()  # the last two tokens that the parser took
+        self.before: tuple[Token, ...] = ()  # the last tokens that the parser took
         self.brackets: list[Token] = []
         self.heights = [1]  # per open brace, outermost first: the stack's height where an entry may start
         self.skipping: int | None = None  # while recovering: how many braces may be open where parsing resumes
@@ -105,6 +120,8 @@ class _Run:
             return None
         if token.type == "STRING":
             self._check_escapes(token)
+        if token.type in NUMBERS:
+            token = self._checked_number(token)
         starts_entry = token.type in ITEM_STARTS and "VERB" in parse_table().states[self.state.position]
         result = None
         waiting = self.state.position
@@ -121,7 +138,7 @@ class _Run:
         self._track(token)
         if self.skipping is not None:
             self.skipping = min(self.skipping, len(self.heights) - 1)
-        self.before = (*self.before[-1:], token)
+        self.before = (*self.before[1 - REMEMBERED :], token)
         return result
 
     def _situation(self, token: Token, waiting: int) -> Situation:
@@ -132,21 +149,52 @@ class _Run:
         if isinstance(problem, TooDeep):
             span = Span(self.source, problem.span.start, problem.span.start + 1)
             title = f"this is nested more than {DEEPEST} levels deep"
-            return error("E0106", title, span, "the outermost level starts here").help(
+            return error("E0106", title, span, "more than that begin here").help(
                 "name a part of it with `let` and use the name"
             )
         return explain(self._situation(token, waiting))
 
     def _close_text(self, token: Token) -> None:
-        """Report an unclosed text, then go on as if its quote stood before a `{` that ends the line."""
+        """Report an unclosed text, then go on as if its quote stood before the brackets that end the line."""
         self.found.append(explain(self._situation(token, self.state.position)))
         start = token.start_pos or 0
         text = str(token).rstrip()
-        opens = text.endswith("{")
-        end = start + len(text) - opens
+        end = start + len(text) - self._brackets_at_end(text)
         self._feed(Token("STRING", '""', start_pos=start, end_pos=end))
-        if opens and self.skipping is None:
-            self._feed(Token("LBRACE", "{", start_pos=end, end_pos=end + 1))
+        for place in range(end, start + len(text)):
+            if self.skipping is None and not (sign := self.source.text[place]).isspace():
+                self._feed(Token("LBRACE" if sign == "{" else CLOSERS[sign], sign, start_pos=place, end_pos=place + 1))
+
+    def _brackets_at_end(self, text: str) -> int:
+        """How many characters at the end of an unclosed text open a block, or close what is open."""
+        if text.endswith("{"):
+            return 1
+        tail = re.search(r"[\s})\]]*$", text)
+        assert tail is not None  # it may be empty
+        signs = tail[0]
+        while signs:
+            closing = [CLOSERS[sign] for sign in signs if not sign.isspace()]
+            opened = [bracket.type for bracket in reversed(self.brackets)]
+            if [CLOSING[each] for each in closing] == opened[: len(closing)]:
+                return len(signs)
+            signs = signs[1:]
+        return 0
+
+    def _checked_number(self, token: Token) -> Token:
+        """Report a number that is too large to be one; a plain zero stands in for it."""
+        number = NUMBER.match(str(token))
+        assert number is not None, token
+        digits = number[0].replace("_", "")
+        if len(digits) <= MOST_DIGITS if digits.isdigit() else float(digits) < LARGEST:
+            return token
+        start = token.start_pos or 0
+        title = f"this number has {len(digits):,} digits" if digits.isdigit() else "this number is too large"
+        self.found.append(
+            error("E0114", title, Span(self.source, start, start + len(number[0]))).help(
+                f"whole numbers have at most {MOST_DIGITS} digits; other numbers stay below 1e300"
+            )
+        )
+        return Token.new_borrow_pos(token.type, "0" + str(token)[len(number[0]) :], token)
 
     def _check_escapes(self, token: Token) -> None:
         for odd in re.finditer(r"\\(.)", str(token)):
