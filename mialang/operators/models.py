@@ -104,7 +104,7 @@ class Model(Artefact, kind="model"):
             return channels_last(network).eval().requires_grad_(False)
 
     def answer(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        """Answer a native observable; differentiable where `x` is.
+        """Answer a native observable, on the device of `x` and differentiable where `x` is.
 
         Args:
             name: `logits` `[n, classes]`, or `features`: what enters the last linear layer, `[n, width]`.
@@ -114,10 +114,10 @@ class Model(Artefact, kind="model"):
             OperatorError: the model does not have that observable by nature.
         """
         if name == "logits":
-            logits: torch.Tensor = self.network(x)
+            logits: torch.Tensor = self.network.to(x.device)(x)
             return logits
         if name == "features":
-            return penultimate(self.network, x)
+            return penultimate(self.network.to(x.device), x)
         raise OperatorError(f"a classifier has no observable `{name}` of its own", help="ask for logits or features")
 
     def batch_norm_statistics(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

@@ -107,10 +107,10 @@ class FeatureRegulariser(Objective):
     def __call__(self, point: Point) -> torch.Tensor:
         """Return `[n]`; every candidate and step has a draw of its own."""
         features = point.ask(self.of, "features").flatten(1)
-        anchor = self.statistics.mean
+        anchor = self.statistics.mean.to(features)
         if self.draw:
-            noise = torch.randn(features.shape, generator=point.generator)
-            anchor = anchor + self.statistics.deviation * noise
+            noise = torch.randn(features.shape, generator=point.generator).to(features)
+            anchor = anchor + self.statistics.deviation.to(features) * noise
         return (features - anchor).square().mean(1)
 
     def formula(self) -> str:

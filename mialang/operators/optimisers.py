@@ -65,7 +65,7 @@ class Adam(Optimiser):
     def start(self, code: torch.Tensor) -> State:
         """Start with empty moments."""
         zero = torch.zeros_like(code)
-        return {"mean": zero, "square": zero.clone(), "count": torch.zeros(())}
+        return {"mean": zero, "square": zero.clone(), "count": torch.zeros((), device=code.device)}
 
     def step(self, code: torch.Tensor, gradient: torch.Tensor, state: State) -> torch.Tensor:
         """Step against the mean gradient over its root mean square, both corrected for the empty start."""

@@ -44,9 +44,9 @@ def descend(
             f"nothing says which classes to search: `{minimise.formula()}` mentions no classifier",
             help="add a term that asks the target, such as cross_entropy(target)",
         )
-    labels = torch.tensor(units).repeat_interleave(starts)
+    labels = torch.tensor(units, device=run.device).repeat_interleave(starts)
     # All starts are drawn before the chunks, so that the chunk size cannot change where a row begins.
-    code = over.start(len(labels), run.generator)
+    code = over.start(len(labels), run.generator).to(run.device)
     with torch.inference_mode():
         size = over.decode(code[:1]).numel()
     rows = max(1, MEMORY // (size * FOOTPRINT))
@@ -58,8 +58,14 @@ def descend(
     codes, costs = torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
     with torch.inference_mode():
         values = torch.cat([over.decode(codes[chunk]) for chunk in chunks])
+    labels = labels.cpu()
     return Candidates(
-        values=values.clone(), labels=labels, scores=costs, group=labels, attempted=tuple(units), code=codes
+        values=values.cpu().clone(),
+        labels=labels,
+        scores=costs.cpu(),
+        group=labels,
+        attempted=tuple(units),
+        code=codes.cpu(),
     )
 
 
@@ -78,8 +84,8 @@ class _Search:
     def __call__(self, code: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes and their costs after the last step, or at the lowest cost seen."""
         state = self.by.start(code)
-        active = torch.ones(len(code), dtype=torch.bool)
-        best_code, best_cost = code.clone(), torch.full((len(code),), torch.inf)
+        active = torch.ones(len(code), dtype=torch.bool, device=code.device)
+        best_code, best_cost = code.clone(), torch.full((len(code),), torch.inf, device=code.device)
         window: deque[torch.Tensor] = deque(maxlen=self.until.window if self.until else 0)
         for step in range(self.steps):
             cost, gradient = self._slope(code, labels, step)
@@ -88,7 +94,7 @@ class _Search:
                 best_cost = torch.where(better, cost, best_cost)
                 best_code = torch.where(_wide(better, code), code, best_code)
             if self.until is not None:
-                recent = torch.stack(tuple(window)) if window else torch.empty(0, len(code))
+                recent = torch.stack(tuple(window)) if window else cost.new_empty(0, len(code))
                 active = active & ~self.until.stops(cost, recent)
                 window.append(cost)
                 if not active.any():

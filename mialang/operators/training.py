@@ -82,7 +82,8 @@ def fit(
     Raises:
         OperatorError: the loss is no longer a number.
     """
-    channels_last(network).train()
+    channels_last(network).to(run.device).train()
+    inputs, columns = inputs.to(run.device), columns.to(run.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
     batch = min(schedule.batch, len(inputs))
     per_epoch = max(1, len(inputs) // batch)
@@ -103,7 +104,7 @@ def fit(
             if not math.isfinite(figure):
                 raise diverged("training", epoch * per_epoch + step + 1, total, f"lr = {schedule.lr:g}")
         run.progress(epoch + 1, schedule.epochs, loss=figure)
-    network.eval()
+    network.to("cpu").eval()
 
 
 def diverged(what: str, step: int, total: int, cause: str) -> OperatorError:

@@ -100,7 +100,7 @@ def fit_inverse_decoder(
     codes = truncated(on.answers, m)
     architecture = Architecture("upsampler", {"width": width})
     with run.seeded():
-        network = architecture.build(shape, len(classes)).train()
+        network = architecture.build(shape, len(classes)).to(run.device).train()
     by = torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS, amsgrad=True)
     batch = min(batch, len(codes))
     per_epoch = len(codes) // batch
@@ -110,7 +110,7 @@ def fit_inverse_decoder(
         total = 0.0
         for step in range(per_epoch):
             rows = order[step * batch : (step + 1) * batch]
-            loss = nn.functional.mse_loss(network(codes[rows]), on.inputs[rows])
+            loss = nn.functional.mse_loss(network(codes[rows].to(run.device)), on.inputs[rows].to(run.device))
             by.zero_grad(set_to_none=True)
             loss.backward()
             by.step()

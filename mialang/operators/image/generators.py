@@ -82,7 +82,7 @@ class Latent(Space):
 
     def decode(self, code: torch.Tensor) -> torch.Tensor:
         """Return `[n, *shape]` pictures."""
-        return self.of.pair.generate(code)
+        return self.of.pair.to(code.device).generate(code)
 
     def project(self, code: torch.Tensor) -> torch.Tensor:
         """Return the codes: the space is unbounded."""
@@ -97,7 +97,7 @@ class Realism(Objective):
 
     def __call__(self, point: Point) -> torch.Tensor:
         """Return `[n]`."""
-        return self.of.pair.judge(point.value)
+        return self.of.pair.to(point.value.device).judge(point.value)
 
     def formula(self) -> str:
         """Return the call."""
@@ -125,7 +125,7 @@ def wgan_gp(
     batch = min(batch, len(pictures))
     with run.seeded():
         pair = _pair(networks, on.shape, latent)
-    pair.train()
+    pair.to(run.device).train()
     critic_by = torch.optim.Adam(pair.critic.parameters(), lr=lr, betas=BETAS)
     generator_by = torch.optim.Adam(pair.generator.parameters(), lr=lr, betas=BETAS)
     order, at = torch.randperm(len(pictures), generator=draw), 0
@@ -133,11 +133,11 @@ def wgan_gp(
     for step in range(1, steps + 1):
         if at + batch > len(order):
             order, at = torch.randperm(len(pictures), generator=draw), 0
-        real = pictures[order[at : at + batch]]
+        real = pictures[order[at : at + batch]].to(run.device)
         at += batch
         with torch.no_grad():
-            fake = pair.generate(torch.randn(batch, latent, generator=draw))
-        mixed = torch.rand(batch, *[1] * len(on.shape), generator=draw)
+            fake = pair.generate(torch.randn(batch, latent, generator=draw).to(run.device))
+        mixed = torch.rand(batch, *[1] * len(on.shape), generator=draw).to(run.device)
         # One pass for both halves: the critic has no layer that mixes pictures, and small batches waste the cores.
         both = pair.judge(torch.cat([real, fake]))
         distance = both[:batch].mean() - both[batch:].mean()
@@ -148,7 +148,7 @@ def wgan_gp(
         figures["distance"] = float(distance.detach())
         if step % critic_steps == 0:
             pair.critic.requires_grad_(False)
-            score = pair.judge(pair.generate(torch.randn(batch, latent, generator=draw))).mean()
+            score = pair.judge(pair.generate(torch.randn(batch, latent, generator=draw).to(run.device))).mean()
             generator_by.zero_grad(set_to_none=True)
             (-score).backward()
             generator_by.step()
