@@ -9,7 +9,7 @@ ALIKE = 0.6  # how alike two words must be for one to be a slip of the other
 LONGEST = 100  # longer words are no slips of anything
 
 
-def closest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
+def closest(word: str, known: Iterable[str], most: int = 1, alike: float = ALIKE) -> list[str]:
     """Return up to `most` known words that look like a slip of `word`, best first.
 
     Case and the difference between `_` and `-` do not count; a prefix of at least three letters does.
@@ -26,10 +26,10 @@ def closest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
     for candidate in sorted(set(known)):
         other = folded(candidate)
         matcher.set_seq1(other)
-        ratio = matcher.ratio() if matcher.real_quick_ratio() >= ALIKE and matcher.quick_ratio() >= ALIKE else 0.0
+        ratio = matcher.ratio() if matcher.real_quick_ratio() >= alike and matcher.quick_ratio() >= alike else 0.0
         if len(target) >= 3 and (other.startswith(target) or target.startswith(other)):
             ratio = max(ratio, 0.75)
-        if ratio >= ALIKE:
+        if ratio >= alike:
             scored.append((-ratio, candidate))
     return [candidate for _, candidate in sorted(scored)[:most]]
 

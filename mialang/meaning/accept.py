@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mialang.diagnostics import closest
 from mialang.meaning.arithmetic import is_number
 from mialang.meaning.declarations import AccessDeclaration, DefenseDeclaration, ExtentDeclaration, Operator, Recipe
+from mialang.meaning.offers import makers_of, offered
 from mialang.meaning.registry import Registry
 from mialang.meaning.types import Type
 from mialang.meaning.units import Quantity
@@ -29,10 +32,10 @@ from mialang.meaning.values import (
     Unknown,
     Value,
 )
+from mialang.meaning.words import EXAMPLES, listed, measure_words, type_words, with_article
 
 DIMENSIONS = {"share": "share", "seconds": "time", "queries": "queries", "tokens": "tokens", "usd": "usd", "bytes": "size"}
-EXAMPLES = {"share": "5 %", "seconds": "20 min", "queries": "5_000 queries", "tokens": "32 tokens", "usd": "20 usd",
-            "bytes": "500 MB"}  # fmt: skip
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
 COUNTS = {"queries", "tokens", "steps", "epochs", "bits"}
 MOST_LABELS = 100_000
 
@@ -75,35 +78,37 @@ def kind_of(value: Value, registry: Registry) -> str:
 def describe(value: Value, registry: Registry) -> str:
     """A value in a few words, for messages."""
     match value:
-        case bool():
-            return "`true`" if value else "`false`"
-        case int() | float() | Quantity():
-            return f"`{value}`"
-        case str():
-            return f'the text "{value}"'
-        case None:
-            return "nothing"
-        case tuple():
-            return "a list"
-        case Range():
-            return "a range"
-        case TableValue():
-            return "a table"
         case Sight():
             return f"the observable `{value.name}`"
         case Reference():
             return f"the {value.declaration.noun} `{value.declaration.name}`"
         case Named():
             return f"the {value.sort} `{value.name}`"
-    kind = kind_of(value, registry)
-    if kind in ("number", "condition"):
-        return f"a {kind}"
-    label = f" `{value.label or value.name}`" if isinstance(value, Application) else ""
-    return f"{_article(kind)} {kind.replace('_', ' ')}{label}" if kind else "this"
+        case TargetHandle():
+            return "the target"
+        case Application():
+            return f"`{value.label or value.name}` ({kind_of(value, registry).replace('_', ' ')})"
+        case Range():
+            return "a range"
+        case TableValue():
+            return "a table"
+        case Structured():
+            kind = kind_of(value, registry)
+            return with_article(kind) if kind else "this"
+    return _plain_words(value)
 
 
-def _article(word: str) -> str:
-    return "an" if word[:1] in "aeiou" else "a"
+def _plain_words(value: Value) -> str:
+    match value:
+        case bool():
+            return "`true`" if value else "`false`"
+        case str():
+            return f'the text "{value}"'
+        case None:
+            return "nothing"
+        case tuple():
+            return "a list"
+    return f"`{value}`"
 
 
 def accept(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -122,13 +127,22 @@ def accept(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfi
 
 
 def _mismatch(value: Value, wanted: Type, registry: Registry, help_: str = "") -> Misfit:
-    names = {"int": "a whole number", "float": "a number", "bool": "`true` or `false`", "string": "a text in quotes",
-             "path": "a path in quotes", "table": "a table", "range": "a range such as `0..4`"}  # fmt: skip
-    example = EXAMPLES.get(wanted.name)
-    words = names.get(wanted.name) or (f"{_article(wanted.name)} {wanted.name.replace('_', ' ')}")
-    if example:
-        words += f" such as `{example}`"
-    return Misfit("E0210", f"{describe(value, registry)} stands where {words} belongs", help_)
+    title = f"{describe(value, registry)} stands where {type_words(wanted.unlimited())} belongs"
+    return Misfit("E0210", title, help_ or _way_out(value, wanted, registry))
+
+
+def _way_out(value: Value, wanted: Type, registry: Registry) -> str:
+    """One concrete thing to write instead."""
+    match value:
+        case (single,) if wanted.name != "list":
+            return f"write `{single}`, without brackets" if isinstance(single, int | float | str) else "leave the square brackets out"
+        case str() if wanted.name in NUMERIC and NUMBER.fullmatch(value):
+            return f"write `{value}` without quotes"
+        case float() if wanted.name == "int" and math.isfinite(value):
+            return f"write `{math.floor(value)}` or `{math.ceil(value)}`"
+    if wanted.name in registry.kinds:
+        return makers_of(wanted.name, registry)
+    return offered(wanted)
 
 
 def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
@@ -136,7 +150,7 @@ def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
     numeric = have.name in NUMERIC and want.name in NUMERIC
     if numeric or "any" in (have.name, want.name) or have.name == want.name or registry.is_a(have.name, want.name):
         return None
-    return Misfit("E0210", f"`{hole.name}` is {_article(have.name)} {have.name}, and {_article(want.name)} {want.name} belongs here")
+    return Misfit("E0210", f"`{hole.name}` is {type_words(Type(have.name))}, and {type_words(Type(want.name))} belongs here")
 
 
 def _in_range(value: float, wanted: Type) -> Misfit | None:
@@ -154,15 +168,18 @@ def _int(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit 
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         unit = isinstance(value, Quantity)
-        return value, Misfit("E0212", f"`{value}` is a quantity, and a plain whole number belongs here", "leave the unit out") \
-            if unit else _mismatch(value, wanted, registry)  # fmt: skip
+        return value, _united(value, "whole number") if unit else _mismatch(value, wanted, registry)
     return value, _in_range(value, wanted)
+
+
+def _united(value: Value, what: str) -> Misfit:
+    return Misfit("E0212", f"`{value}` has a unit, and a plain {what} belongs here", "leave the unit out")
 
 
 def _float(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
     if isinstance(value, Quantity):
         if value.dimension != "share":
-            return value, Misfit("E0212", f"`{value}` is a quantity, and a plain number belongs here", "leave the unit out")
+            return value, _united(value, "number")
         value = value.value
     if not is_number(value):
         return value, _mismatch(value, wanted, registry)
@@ -176,7 +193,7 @@ def _quantity(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Mi
     dimension = DIMENSIONS[wanted.name]
     if isinstance(value, Quantity):
         if value.dimension != dimension:
-            title = f"`{value}` measures {value.dimension}, and {wanted.name} belongs here"
+            title = f"`{value}` is {measure_words(value.dimension)}, and {measure_words(dimension)} belongs here"
             return value, Misfit("E0212", title, f"write for example `{EXAMPLES[wanted.name]}`")
         number = value.value
     elif is_number(value):
@@ -200,14 +217,21 @@ def _plain(type_: type) -> Callable[[Value, Type, Registry], tuple[Value, Misfit
 def _choice(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
     if isinstance(value, str) and value in wanted.options:
         return value, None
-    listed = ", ".join(f"`{option}`" for option in wanted.options)
     shown = f"`{value}`" if isinstance(value, str) else describe(value, registry)
-    return value, Misfit("E0210", f"{shown} is none of the choices", f"one of {listed}")
+    return value, none_of(shown, wanted)
+
+
+def none_of(shown: str, wanted: Type) -> Misfit:
+    """Why a word does not fit where one of a few is asked for."""
+    near = closest(shown.strip("`"), wanted.options)
+    help_ = f"did you mean `{near[0]}`?" if near else f"write {type_words(wanted)}"
+    return Misfit("E0210", f"{shown} is none of {listed(wanted.options)}", help_)
 
 
 def _list(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
     if not isinstance(value, tuple):
-        return value, _mismatch(value, wanted, registry, "write a list in square brackets: `[…]`")
+        shown = f"[{value}]" if isinstance(value, int | float | Quantity) else "[…]"
+        return value, _mismatch(value, wanted, registry, f"write a list in square brackets: `{shown}`")
     items = []
     for item in value:
         fitted, misfit = accept(item, wanted.item, registry)
@@ -271,4 +295,4 @@ FITTERS: dict[str, Callable[[Value, Type, Registry], tuple[Value, Misfit | None]
     "observable": _sight,
 }
 
-__all__ = ["Misfit", "Structured", "accept", "describe", "kind_of"]
+__all__ = ["Misfit", "Structured", "accept", "describe", "kind_of", "none_of"]

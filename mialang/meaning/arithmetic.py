@@ -25,8 +25,15 @@ COMPARISON: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+LARGEST = 10**18  # of whole numbers
+
+
 class ArithmeticProblem(Exception):  # noqa: N818 - a problem in the spec, not an error of the program
-    """Two values that cannot be joined; the text says why in the reader's words."""
+    """Two values that cannot be joined; the text says why in the reader's words, `help` what to do."""
+
+    def __init__(self, text: str, help: str = "join values of one kind") -> None:  # noqa: A002 - what findings call it
+        super().__init__(text)
+        self.help = help
 
 
 def is_number(value: Any) -> bool:
@@ -68,9 +75,9 @@ def compare(sign: str, left: Any, right: Any) -> bool:
         return same if sign == "==" else not same
     one, other = _base(left), _base(right)
     if not (is_number(one) and is_number(other)):
-        raise ArithmeticProblem(f"`{_shown(left)}` and `{_shown(right)}` have no order")
+        raise ArithmeticProblem(f"`{_shown(left)}` and `{_shown(right)}` have no order", "compare numbers, or test with `==`")
     if isinstance(left, Quantity) and isinstance(right, Quantity) and left.dimension != right.dimension:
-        raise ArithmeticProblem(f"`{left}` and `{right}` measure different things")
+        raise ArithmeticProblem(f"`{left}` and `{right}` measure different things", "compare values of one unit")
     return COMPARISON[sign](one, other)
 
 
@@ -82,12 +89,18 @@ def _number(sign: str, left: float, right: float) -> float:
     try:
         result = ARITHMETIC[sign](left, right)
     except ZeroDivisionError:
-        raise ArithmeticProblem("this divides by zero") from None
+        raise ArithmeticProblem("this divides by zero", "divide by something else") from None
     except OverflowError:
-        raise ArithmeticProblem("this number is too large") from None
+        raise _too_large() from None
+    if isinstance(result, int) and abs(result) > LARGEST:
+        raise _too_large()
     if not math.isfinite(result) and math.isfinite(left) and math.isfinite(right):
-        raise ArithmeticProblem("this number is too large")
+        raise _too_large()
     return result
+
+
+def _too_large() -> ArithmeticProblem:
+    return ArithmeticProblem("this number is too large", "whole numbers have at most 18 digits; other numbers stay below 1e300")
 
 
 def _quantity(sign: str, value: float, dimension: str) -> Quantity:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mialang.diagnostics import Diagnostic, did_you_mean, error
-from mialang.meaning.accept import accept, describe, kind_of
+from mialang.diagnostics import Diagnostic, closest, did_you_mean, error
+from mialang.meaning.accept import Misfit, accept, describe, kind_of, none_of
 from mialang.meaning.arithmetic import ArithmeticProblem, is_number
 from mialang.meaning.declarations import (
     AccessDeclaration,
@@ -17,6 +17,7 @@ from mialang.meaning.declarations import (
     Parameter,
     Recipe,
 )
+from mialang.meaning.offers import import_of, near_import, offered
 from mialang.meaning.registry import Registry
 from mialang.meaning.scope import Lazy, Namespace, Scope
 from mialang.meaning.types import ANY, Type
@@ -34,18 +35,28 @@ from mialang.meaning.values import (
     Reference,
     Sight,
     Special,
+    Structured,
     TableValue,
     TargetHandle,
     Unknown,
     Value,
     holes,
+    is_small,
     is_unknown,
     joined,
 )
+from mialang.meaning.words import type_words
 from mialang.syntax import tree
 from mialang.threat import KNOWLEDGE
 
 DRAW = "draw"  # every step that draws takes it: `draw = 2` asks for an independent twin
+DEEPEST = 120  # expressions inside each other, names followed included
+MOST_PARTS = 10_000  # of one value
+MOST_LEVELS = 100
+CLOSE = 0.75  # how alike a word of the vocabulary must be to be a likelier slip than one of the spec
+CLASSES = "classes"  # the parameter of records and models that names class labels
+PATIENCE = 100  # findings after which nobody looks for slips any more
+UNITS_NEEDED = {"seconds": "5 s`, `5 min` or `5 h", "bytes": "5 MB", "usd": "5 usd"}
 RecipeMembers = Callable[[Application], Mapping[str, Value]]
 
 
@@ -87,6 +98,7 @@ class Evaluator:
         if is_unknown(value):
             return value
         fitted, misfit = accept(self._called(value, wanted), wanted, self.registry)
+        misfit = misfit or _unitless(node, wanted)
         if misfit is None:
             return fitted
         return self.report(error(misfit.code, misfit.title, node.span).help(misfit.help))
@@ -105,8 +117,22 @@ class Evaluator:
 
     # -- expressions -----------------------------------------------------------------------------------------------
 
-    def evaluate(self, node: tree.Expression, wanted: Type = ANY) -> Value:  # noqa: C901 - one case per node
+    def evaluate(self, node: tree.Expression, wanted: Type = ANY) -> Value:
         """Evaluate an expression; `wanted` tells how a bare word is read."""
+        self.registry.depth += 1
+        try:
+            if self.registry.depth > DEEPEST:
+                title = f"this rests on more than {DEEPEST} other values in a row"
+                return self.report(error("E0106", title, node.span).help("give one of them a value of its own"))
+            value = self._evaluated(node, wanted)
+            if isinstance(value, Structured | tuple) and not is_small(value, MOST_PARTS, MOST_LEVELS):
+                title = f"this value has more than {MOST_PARTS:,} parts or {MOST_LEVELS} levels"
+                return self.report(error("E0106", title, node.span).help("say the same with fewer repetitions"))
+            return value
+        finally:
+            self.registry.depth -= 1
+
+    def _evaluated(self, node: tree.Expression, wanted: Type) -> Value:  # noqa: C901 - one case per node
         match node:
             case tree.Integer() | tree.Number() | tree.Boolean() | tree.String():
                 return node.value
@@ -118,7 +144,7 @@ class Evaluator:
                 inner = wanted.bare() if wanted.name in ("list", "set", "optional", "defense") else ANY
                 return tuple(self.evaluate(item, inner) for item in node.items)
             case tree.Table():
-                return TableValue({entry.name.text: self.evaluate(entry.value) for entry in node.entries})
+                return self._table(node)
             case tree.Interval():
                 return self._interval(node)
             case tree.Negate():
@@ -157,14 +183,24 @@ class Evaluator:
         if inner.name == "extent" and word in self.registry.extents:
             return Reference(self.registry.extents[word])
         if inner.name == "one_of":
-            known: list[str] = list(inner.options)
-        elif inner.name in ("observable", "knowledge"):
-            known = [*self.registry.observables] if inner.name == "observable" else [*KNOWLEDGE]
-        else:
-            known = sorted(set(self.scope.visible()))
+            misfit = none_of(f"`{word}`", inner)
+            return self.report(error(misfit.code, misfit.title, node.span).help(misfit.help))
         finding = error("E0201", f"nothing here is called `{word}`", node.span, "unknown name")
-        near = did_you_mean(word, known)
-        return self.report(finding.help(near if near else "declare it in this file, or import it"))
+        return self.report(finding.help(self._what_else(word, wanted)))
+
+    def _what_else(self, word: str, wanted: Type) -> str:
+        """What an unknown word may have meant."""
+        inner = wanted.bare()
+        if len(self.found) > PATIENCE:
+            return "declare it in this file, or import it"
+        if inner.name in ("observable", "knowledge"):
+            return did_you_mean(word, self.registry.observables if inner.name == "observable" else KNOWLEDGE)
+        if inner.name == "extent" and (near := closest(word, self.registry.extents)):
+            return f"did you mean `{near[0]}`?"
+        own = {name for scope in self.scope.own() for name in scope.names}
+        near = closest(word, own) or closest(word, self.scope.visible(), alike=CLOSE)
+        hints = (import_of(word), f"did you mean `{near[0]}`?" if near else "", near_import(word), offered(wanted))
+        return next(filter(None, hints), "declare it in this file, or import it")
 
     def _bound(self, binding: object, node: tree.Node) -> Value:
         if isinstance(binding, Lazy):
@@ -197,22 +233,43 @@ class Evaluator:
             return Range(*numbers)  # type: ignore[arg-type]
         return self.report(error("E0210", "the ends of a range are numbers", node.span).help("write for example `0..4`"))
 
+    def _table(self, node: tree.Table) -> Value:
+        entries: dict[str, Value] = {}
+        first: dict[str, tree.Name] = {}
+        for entry in node.entries:
+            name = entry.name.text
+            value = self.evaluate(entry.value)
+            if name in entries:
+                finding = error("E0205", f"`{name}` is given twice", entry.name.span, "again here")
+                self.report(finding.also(first[name].span, "first here").help("keep one of them"))
+                continue
+            entries[name], first[name] = value, entry.name
+        return TableValue(entries)
+
     def _negate(self, node: tree.Negate) -> Value:
         value = self.evaluate(node.operand)
         if is_number(value):
             return -value  # type: ignore[operator]
         if isinstance(value, Quantity):
             return Quantity(-value.value, value.dimension)
+        if not isinstance(value, Structured):
+            shown = describe(value, self.registry)
+            return self.report(error("E0213", f"{shown} has no negative", node.span).help("`-` stands before numbers and objectives"))
         return self._combine("*", (-1, value), node)
 
     def _condition(self, sign: str, node: tree.Node, operands: tuple[tree.Expression, ...]) -> Value:
         values = tuple(self._compared(self.evaluate(operand)) for operand in operands)
         if any(is_unknown(value) for value in values):
             return Unknown()
+        if sign in ("not", "and", "or"):
+            for value, operand in zip(values, operands, strict=True):
+                if not isinstance(value, bool) and kind_of(value, self.registry) not in ("condition", "bool"):
+                    title = f"{describe(value, self.registry)} is neither true nor false"
+                    return self.report(error("E0213", title, operand.span).help(f"`{sign}` joins conditions such as `a == b`"))
         try:
             return joined(sign, values, "condition")
         except ArithmeticProblem as problem:
-            return self.report(error("E0213", str(problem), node.span).help("compare values of one kind"))
+            return self.report(error("E0213", str(problem), node.span).help(problem.help))
 
     def _compared(self, value: Value) -> Value:
         """In comparisons a name without parentheses stands for the plain call."""
@@ -236,16 +293,20 @@ class Evaluator:
             if kinds <= numeric:
                 return joined(sign, values, "number")
             algebraic = [kind for kind in kinds if self.registry.algebra(kind) or kind == "access"]
-            if len(algebraic) == len(kinds - numeric) == 1 and not (algebraic == ["access"] and sign != "+"):
+            if len(algebraic) == len(kinds - numeric) == 1 and (algebraic != ["access"] or self._grants(sign, values)):
                 return Algebra(sign, values, algebraic[0])
         except ArithmeticProblem as problem:
-            return self.report(error("E0213", str(problem), node.span).help("join values of one kind"))
+            return self.report(error("E0213", str(problem), node.span).help(problem.help))
         shown = " and ".join(describe(value, self.registry) for value in values)
         return self.report(
             error("E0213", f"{shown} cannot be joined with `{sign}`", node.span).help(
                 "arithmetic joins numbers, objectives and scores; `+` also joins grants of access"
             )
         )
+
+    def _grants(self, sign: str, values: tuple[Value, ...]) -> bool:
+        """Whether grants of access are joined, and nothing else."""
+        return sign == "+" and all(kind_of(value, self.registry) == "access" for value in values)
 
     # -- members and indices ---------------------------------------------------------------------------------------
 
@@ -312,7 +373,7 @@ class Evaluator:
             return base[key]  # type: ignore[no-any-return]
         return self.report(
             error("E0213", f"{describe(base, self.registry)} has no item {describe(key, self.registry)}", node.span).help(
-                "lists are indexed from 0"
+                f"its items are 0 to {len(base) - 1}" if isinstance(base, tuple) and base else "only lists have items, from 0 on"
             )
         )
 
@@ -331,11 +392,9 @@ class Evaluator:
                 return self._every(node)
             if not bound and inner.name == "extent" and word in self.registry.extents:
                 return self.apply(self.registry.extents[word], node.arguments, node)
-        function = self.evaluate(node.function)
+        function = self.evaluate(node.function, wanted)
         if is_unknown(function):
-            for argument in node.arguments:
-                self.evaluate(argument.value)
-            return Unknown()
+            return Unknown()  # what its arguments may be is not known either
         if isinstance(function, Reference):
             return self.apply(function.declaration, node.arguments, node)
         return self.report(
@@ -366,7 +425,9 @@ class Evaluator:
         if is_unknown(items):
             return Unknown()
         if not isinstance(items, tuple) or not items:
-            return self.report(error("E0210", "`over` must be a list with something in it", over.span))
+            return self.report(
+                error("E0210", "`over` must be a list with something in it", over.span).help("write for example `over = [target, student]`")
+            )
         terms = [self.within({"_": item}).evaluate(each[0].value) for item in items]
         total = terms[0]
         for term in terms[1:]:
@@ -396,7 +457,7 @@ class Evaluator:
             else:
                 sound = False
                 finding = error("E0204", f"`{declaration.name}` needs `{parameter.name}`", node.span if node else None)
-                self.found.append(finding.help(f"add `{parameter.name} = …` ({parameter.type})"))
+                self.found.append(finding.help(f"add `{parameter.name} = …`, {type_words(parameter.type)}"))
         if not sound or any(is_unknown(value) for value in bound.values()):
             return Unknown()
         text = " ".join(node.span.text.split()) if node is not None else ""
@@ -438,10 +499,13 @@ class Evaluator:
         if is_unknown(value):
             return value
         fitted, misfit = accept(self._called(value, parameter.type), parameter.type, self.registry)
+        misfit = misfit or _unitless(node, parameter.type)
+        if misfit is None and parameter.name == CLASSES:
+            misfit = _no_such_class(declaration, fitted)
         if misfit is None:
             return fitted
         finding = error(misfit.code, misfit.title, node.span, f"for `{parameter.name}` of `{declaration.name}`")
-        return self.report(finding.help(misfit.help or f"`{parameter.name}` is {_with_article(parameter.type)}"))
+        return self.report(finding.help(misfit.help or f"`{parameter.name}` takes {type_words(parameter.type)}"))
 
     def _default(self, parameter: Parameter, bound: Mapping[str, Value], declaration: Declaration) -> Value:
         """Evaluate a default where it was declared: earlier parameters are in sight, the caller's names are not."""
@@ -467,9 +531,27 @@ def _signature(declaration: Declaration) -> str:
     return f"its signature is `{declaration.name}({shown})`"
 
 
-def _with_article(type_: Type) -> str:
-    text = str(type_)
-    return f"{'an' if text[:1] in 'aeiou' else 'a'} `{text}`"
+def _unitless(node: tree.Node, wanted: Type) -> Misfit | None:
+    """A bare number where only a unit says what it means."""
+    if wanted.bare().name not in UNITS_NEEDED or not isinstance(node, tree.Integer | tree.Number):
+        return None
+    example = UNITS_NEEDED[wanted.bare().name]
+    return Misfit("E0212", f"`{node.span.text}` has no unit", f"write for example `{example}`")
+
+
+def _no_such_class(declaration: Declaration, chosen: Value) -> Misfit | None:
+    """Classes that records of a type cannot bear; or none chosen."""
+    if not isinstance(declaration, Operator) or not isinstance(chosen, tuple):
+        return None
+    if not chosen:
+        return Misfit("E0211", "no class is chosen", "name at least one: `classes = [0]`")
+    match declaration.labels:
+        case tree.Interval(low=tree.Integer() as low, high=tree.Integer() as high):
+            strangers = [label for label in chosen if not low.value <= label <= high.value]
+            if strangers:
+                shown = ", ".join(map(str, strangers[:5])) + (" …" if len(strangers) > 5 else "")
+                return Misfit("E0211", f"`{declaration.name}` has no class {shown}", f"its classes are {low.value} to {high.value}")
+    return None
 
 
 def axes_of(value: Value) -> set[str]:

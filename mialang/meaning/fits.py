@@ -14,6 +14,7 @@ from mialang.meaning.grants import access_of, behind, defenses_of
 from mialang.meaning.recipes import Elaborated, Needs, elaborate, extent_of, needs
 from mialang.meaning.registry import Registry
 from mialang.meaning.values import Application, Value, is_unknown
+from mialang.meaning.words import article
 from mialang.threat import Access, Extent, Gap
 from mialang.threat.access import gaps
 
@@ -124,7 +125,7 @@ def shortfalls(candidate: Candidate, setting: Setting, registry: Registry, *, de
     assert isinstance(operator, Operator)
     recipe = candidate.recipe
     if operator.modality and recipe.modality != operator.modality:
-        words = f"attacks {recipe.modality} models, and the target is {_article(operator.modality)} {operator.modality} model"
+        words = f"attacks {recipe.modality} models, and the target is {article(operator.modality)} {operator.modality} model"
         return [Shortfall("modality", words)]
     found += _unanswered(candidate, operator, registry)
     access = setting.access if defended else setting.granted
@@ -135,10 +136,6 @@ def shortfalls(candidate: Candidate, setting: Setting, registry: Registry, *, de
     if gives is not None and not registry.extent_order.covers(gives, setting.extent):
         found.append(Shortfall("extent", f"recovers {gives.words()}"))
     return found
-
-
-def _article(word: str) -> str:
-    return "an" if word[:1] in "aeiou" else "a"
 
 
 def _unanswered(candidate: Candidate, operator: Operator, registry: Registry) -> list[Shortfall]:

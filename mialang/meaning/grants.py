@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from mialang.diagnostics import Diagnostic
 from mialang.meaning.declarations import AccessDeclaration, DefenseDeclaration, Operator
 from mialang.meaning.evaluate import Evaluator
 from mialang.meaning.registry import Registry
@@ -40,11 +41,7 @@ def access_of(value: Value, registry: Registry) -> Access | None:
 
 
 def _declared(declaration: AccessDeclaration, arguments: Mapping[str, Value], registry: Registry) -> Access:
-    home: Scope = registry.homes.get(declaration.identity, Scope())
-    evaluator = Evaluator(home.inside(dict(arguments)), registry)
-    parts: dict[str, Value] = {
-        name: evaluator.take(node, PARTS[name]) for name, node in declaration.parts.items()
-    }
+    parts = parts_of_access(declaration, arguments, registry, [])
     sees, holds = _sights(parts.get("sees")), _sights(parts.get("holds"))
     queries = parts.get("queries")
     default = math.inf if sees else 0.0
@@ -56,6 +53,15 @@ def _declared(declaration: AccessDeclaration, arguments: Mapping[str, Value], re
         knows=[name for name in _items(parts.get("knows")) if isinstance(name, str)],
         acts=[name for name in _items(parts.get("acts")) if isinstance(name, str)],
     )
+
+
+def parts_of_access(
+    declaration: AccessDeclaration, arguments: Mapping[str, Value], registry: Registry, found: list[Diagnostic]
+) -> dict[str, Value]:
+    """What the parts of a grant come to for some arguments; what is wrong with them is added to `found`."""
+    home: Scope = registry.homes.get(declaration.identity, Scope())
+    evaluator = Evaluator(home.inside(dict(arguments)), registry, found)
+    return {name: evaluator.take(node, PARTS[name]) for name, node in declaration.parts.items()}
 
 
 def _items(value: Value) -> tuple[Value, ...]:

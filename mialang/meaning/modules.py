@@ -7,24 +7,28 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.diagnostics import Diagnostic, closest, error
 from mialang.meaning.blocks import evaluate_block
-from mialang.meaning.declarations import Declaration
+from mialang.meaning.declarations import AccessDeclaration, Declaration
 from mialang.meaning.declare import declare
 from mialang.meaning.evaluate import Evaluator
-from mialang.meaning.library import PRELUDE, VOCABULARY, declared_in, files_of, known_modules
-from mialang.meaning.literals import LiteralReader
-from mialang.meaning.recipes import members_of
+from mialang.meaning.grants import parts_of_access
+from mialang.meaning.library import PRELUDE, SUFFIX, VOCABULARY, declared_in, files_of, known_modules
+from mialang.meaning.literals import LiteralReader, unknown_types
+from mialang.meaning.offers import import_of
+from mialang.meaning.recipes import holes_of, members_of
 from mialang.meaning.registry import Registry
-from mialang.meaning.schema import BLOCKS, check_shape
+from mialang.meaning.schema import BLOCKS, block_of, check_shape
 from mialang.meaning.scope import Binding, Deferred, Lazy, Namespace, Scope
 from mialang.meaning.types import Type
 from mialang.meaning.values import Special, Unknown, Value
+from mialang.meaning.words import listed
 from mialang.source import Source, Span
 from mialang.syntax import parse, tree
 
 VALUE_BLOCKS = ("data", "target", "judge", "prior", "threat", "attack")
 EDITION = 1
+RESERVED = ("matrix",)  # names that the language binds itself, in every spec
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Module:
         file: its tree; None where it does not parse.
         scope: what its text can see.
         blocks: its blocks by sort, those of the right shape only.
+        unread: the sorts of blocks of which some could not be read; empty text for blocks of an unknown sort.
+        places: where each name is bound.
     """
 
     name: str
@@ -44,6 +50,8 @@ class Module:
     folder: Path | None = None
     blocks: list[tree.Block] = field(default_factory=list)
     declarations: list[Declaration] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
+    places: dict[str, Span] = field(default_factory=dict, repr=False)
 
 
 @dataclass
@@ -97,10 +105,11 @@ class Modules:
             return module
         if file.edition not in (None, EDITION):
             self.found.append(
-                error("E0109", f"this file is written in edition {file.edition}", source_start(source)).help(
-                    f"this mialang reads edition {EDITION}"
-                )
-            )
+                error("E0109", f"this file is written in edition {file.edition}", source_start(source), f"only edition {EDITION} is known here")
+                .help(f"write `mia {EDITION}`, or install a mialang that reads edition {file.edition}")
+            )  # fmt: skip
+            module.file = None
+            return module
         self._take_in(module)
         return module
 
@@ -120,7 +129,7 @@ class Modules:
                 case tree.Rule():
                     self.found.append(
                         error("E0222", f"`{item.verb}` stands outside a block", item.span).help(
-                            "put `assert` in a `prior`, the other rules in a `gate`"
+                            f"move it into a `{block_of(item.verb)}`"
                         )
                     )
         self._unchecked.extend(module.declarations)
@@ -129,16 +138,16 @@ class Modules:
         """Check the names inside all declarations read so far, now that they are all known."""
         pending, self._unchecked = self._unchecked, []
         self.found.extend(self.registry.check(pending))
+        for declaration in pending:
+            if isinstance(declaration, AccessDeclaration):
+                parts_of_access(declaration, holes_of(declaration), self.registry, self.found)
 
     def _block(self, block: tree.Block, module: Module) -> None:
         problems = check_shape(block)
         self.found.extend(problems)
         schema = BLOCKS.get(block.kind.text)
-        if schema is None:
-            if isinstance(block.label, tree.Name):
-                module.scope.names.setdefault(block.label.text, Unknown())
-            return
-        if any(problem.code in ("E0221", "E0204") for problem in problems):
+        if schema is None or any(problem.code in ("E0221", "E0204") for problem in problems):
+            module.unread.add(block.kind.text if schema is not None else "")
             if isinstance(block.label, tree.Name):
                 module.scope.names.setdefault(block.label.text, Unknown())
             return
@@ -148,6 +157,7 @@ class Modules:
             if declaration is not None and isinstance(block.label, tree.Name):
                 if problem := self.registry.add(declaration):
                     self.found.append(problem)
+                    return
                 self.registry.homes[declaration.identity] = module.scope
                 module.declarations.append(declaration)
                 self._bind(module, block.label, declaration)
@@ -158,13 +168,22 @@ class Modules:
             self._bind(module, block.label, Lazy(block.name, block.label.span, work))
 
     def _bind(self, module: Module, name: tree.Name, binding: Binding) -> None:
-        other = module.scope.names.get(name.text)
-        if other is not None and not isinstance(other, Unknown):
-            finding = error("E0206", f"two things are called `{name.text}`", name.span, "again here")
-            span = other.span if isinstance(other, Lazy | Declaration) else None
-            self.found.append((finding.also(span, "first here") if span else finding).help("rename one of them"))
+        if name.text in RESERVED:
+            finding = error("E0107", f"`{name.text}` is a word of the language", name.span, "a name is needed here")
+            self.found.append(finding.help("choose another name"))
             return
-        module.scope.names[name.text] = binding
+        other = module.scope.names.get(name.text)
+        if other is None or isinstance(other, Unknown):
+            module.scope.names[name.text] = binding
+            module.places[name.text] = name.span
+            return
+        first = module.places.get(name.text)
+        same = other is binding or (isinstance(other, Namespace) and isinstance(binding, Namespace) and other.name == binding.name)
+        title = f"`{name.text}` is imported twice" if same else f"two things are called `{name.text}`"
+        finding = error("E0206", title, name.span, "again here")
+        if first is not None:
+            finding = finding.also(first, "first here")
+        self.found.append(finding.help("remove one of them" if same else "rename one of them"))
 
     # -- values ----------------------------------------------------------------------------------------------------
 
@@ -181,6 +200,9 @@ class Modules:
             evaluator = self.evaluator(module)
             reader = LiteralReader(self.found)
             wanted = reader.type(item.type)
+            if unknown := unknown_types(wanted, set(self.registry.kinds), item.type.span):
+                self.found.extend(unknown)
+                return Unknown()
             override = self.overrides.get(item.name.text) if module.name == "" else None
             node = override or item.default
             if node is None:
@@ -213,7 +235,11 @@ class Modules:
             binding = namespace.look(renamed.name.text)
             if binding is None:
                 finding = error("E0202", f"`{namespace.name}` has no `{renamed.name.text}`", renamed.name.span, "unknown name")
-                self.found.append(finding.help(did_you_mean(renamed.name.text, namespace.names())))
+                near = closest(renamed.name.text, namespace.names())
+                help_ = f"did you mean `{near[0]}`?" if near else import_of(renamed.name.text)
+                self.found.append(finding.help(help_ or _contents(namespace)))
+                for meant in near if renamed.alias is None else ():
+                    module.scope.names.setdefault(meant, Unknown())
                 binding = Unknown()
             self._bind(module, here, binding)
 
@@ -228,6 +254,9 @@ class Modules:
             )
             return
         self._bind(module, name, namespace if namespace is not None else Unknown())
+        if namespace is None and item.alias is None and isinstance(item.module, tree.Path):
+            for meant in closest(item.module.text, known_modules()):
+                module.scope.names.setdefault(meant.rpartition(".")[2], Unknown())
 
     def _namespace(self, where: tree.Path | tree.String, module: Module) -> Namespace | None:
         if isinstance(where, tree.String):
@@ -236,8 +265,8 @@ class Modules:
         paths = files_of(name)
         if not paths:
             finding = error("E0231", f"there is no module called `{name}`", where.span, "unknown module")
-            near = did_you_mean(name, known_modules())
-            help_ = near or "install the package that offers it, or import a file: `import \"file.mia\" as NAME`"
+            near = closest(name, known_modules())
+            help_ = f"did you mean `{near[0]}`?" if near else "modules are " + listed(known_modules())
             self.found.append(finding.help(help_))
             return None
         return self.folder_namespace(name, paths)
@@ -262,22 +291,35 @@ class Modules:
             self.found.append(finding.help("move what both need into a third file"))
             return None
         if key not in self.loaded:
-            try:
-                source = Source.read(path, _shown(path, module))
-            except (OSError, UnicodeDecodeError) as problem:
-                reason = "is not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else "cannot be read"
-                near = did_you_mean(path.name, [each.name for each in path.parent.glob("*.mia")] if path.parent.is_dir() else [])
-                self.found.append(
-                    error("E0231", f"the file `{where.value}` {reason}", where.span).help(
-                        near or "paths are relative to the file that imports"
-                    )
-                )
+            source, problem = self._source_of(path, where, module)
+            if source is None:
+                self.found.extend(filter(None, [problem]))
                 return None
             self._loading.append((key, where.span))
             self.loaded[key] = self.read(source, key, path.parent)
             self._loading.pop()
         loaded = self.loaded[key]
+        if loaded.file is None:
+            return None  # what is wrong in it has been told
         return Namespace(where.value, loaded.scope.names.get, lambda: sorted(loaded.scope.names))
+
+    def _source_of(self, path: Path, where: tree.String, module: Module) -> tuple[Source | None, Diagnostic | None]:
+        """Read a file that is imported; only `.mia` files are, so that nothing else is ever quoted in a message."""
+        if path.suffix != SUFFIX:
+            title = f"`{where.value}` is no `.mia` file"
+            return None, error("E0231", title, where.span).help("import a `.mia` file; data are named by a `data` block")
+        try:
+            return Source.read(path, _shown(path, module)), None
+        except FileNotFoundError:
+            others = {each.name for each in path.parent.glob(f"*{SUFFIX}")} - {Path(where.span.source.name).name}
+            near = closest(path.name, others)
+            help_ = f"did you mean `{near[0]}`?" if near else "paths are relative to the file that imports"
+            return None, error("E0231", f"there is no file `{where.value}`", where.span).help(help_)
+        except UnicodeDecodeError:
+            return None, error("E0231", f"the file `{where.value}` is not UTF-8 text", where.span).help("save it as UTF-8")
+        except OSError as problem:
+            title = f"the file `{where.value}` cannot be read: {problem.strerror}"
+            return None, error("E0231", title, where.span).help("give a `.mia` file that you may read")
 
     def main(self, source: Source, path: Path | None) -> Module:
         """Read the spec itself."""
@@ -288,6 +330,11 @@ class Modules:
             self._loading.pop()
         self.check_declarations()
         return module
+
+
+def _contents(namespace: Namespace) -> str:
+    names = namespace.names()
+    return f"it has {listed(names)}" if names else "it declares nothing"
 
 
 def _kinds_first(item: tree.Item) -> bool:

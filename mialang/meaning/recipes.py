@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mialang.diagnostics import Diagnostic, error
-from mialang.meaning.declarations import ExtentDeclaration, Operator, Recipe
+from mialang.meaning.declarations import Declaration, ExtentDeclaration, Operator, Recipe
 from mialang.meaning.evaluate import Evaluator, RecipeMembers
 from mialang.meaning.registry import Registry
 from mialang.meaning.scope import Scope
@@ -193,9 +193,12 @@ def extent_of(value: Value) -> Extent | None:
 
 def holes_for(recipe: Recipe) -> Application:
     """A recipe applied to holes: what can be said of it before anyone gives arguments."""
-    return Application(
-        recipe, {parameter.name: Hole("param", parameter.name, parameter.type) for parameter in recipe.parameters}
-    )
+    return Application(recipe, holes_of(recipe))
+
+
+def holes_of(declaration: Declaration) -> dict[str, Value]:
+    """The parameters of a declaration as values that are still to be given."""
+    return {parameter.name: Hole("param", parameter.name, parameter.type) for parameter in declaration.parameters}
 
 
 # -- needs ---------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ class Registry:
     items: dict[str, ItemDeclaration] = field(default_factory=dict)
     homes: dict[str, Any] = field(default_factory=dict)  # the scope that each declaration was made in, by identity
     loader: Any = None  # what loads modules into this registry
+    depth: int = 0  # how many expressions are being worked out inside each other
     elaborating: list[str] = field(default_factory=list)  # the recipes being worked out, outermost first
     worked_out: dict[str, Any] = field(default_factory=dict)  # recipes with arguments, worked out once, by digest
 

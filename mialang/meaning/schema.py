@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.diagnostics import Diagnostic, closest, error
+from mialang.meaning.words import article, listed
 from mialang.syntax import tree
 
 
@@ -120,7 +121,9 @@ def check_shape(block: tree.Block) -> list[Diagnostic]:
     schema = BLOCKS.get(block.kind.text)
     if schema is None:
         title = f"there is no block called `{block.kind.text}`"
-        return [error("E0220", title, block.kind.span).help(did_you_mean(block.kind.text, BLOCKS))]
+        near = closest(block.kind.text, BLOCKS)
+        help_ = f"did you mean `{near[0]}`?" if near else "the blocks of a spec are " + listed(SPEC_BLOCKS)
+        return [error("E0220", title, block.kind.span).help(help_)]
     return [*_head(block, schema), *_attributes(block, schema), *_entries(block, schema)]
 
 
@@ -132,13 +135,13 @@ def _head(block: tree.Block, schema: BlockSchema) -> Iterable[Diagnostic]:
         )
     if schema.named == "yes" and not isinstance(block.label, tree.Name):
         span = block.label.span if block.label else block.kind.span
-        yield error("E0221", f"a `{kind}` needs a name", span).help(f"write `{kind} NAME … {{ … }}`, a bare word")
+        yield error("E0221", f"{a_block(kind)} needs a name", span).help(f"write `{kind} NAME{' : TYPE' * (schema.typed == 'yes')} {{ … }}`; a name is a bare word")
     if schema.named == "title" and block.label is None:
-        yield error("E0221", f"a `{kind}` needs a title", block.kind.span).help(f'write `{kind} "what it stands for" {{ … }}`')
+        yield error("E0221", f"{a_block(kind)} needs a title", block.kind.span).help(f'write `{kind} "what it stands for" {{ … }}`')
     if schema.typed == "yes" and block.type is None:
-        yield error("E0221", f"a `{kind}` needs a type", block.head).help(f"write `{kind} {block.name or 'NAME'} : TYPE {{ … }}`")
+        yield error("E0221", f"{a_block(kind)} needs a type", block.head).help(f"write `{kind} {block.name or 'NAME'} : TYPE {{ … }}`")
     if schema.typed == "no" and block.type is not None:
-        yield error("E0221", f"a `{kind}` has no type", block.type.span, "a type is given here").help(
+        yield error("E0221", f"{a_block(kind)} has no type", block.type.span, "a type is given here").help(
             f"write `{kind} {block.name or 'NAME'} {{ … }}`"
         )
 
@@ -153,17 +156,34 @@ def _attributes(block: tree.Block, schema: BlockSchema) -> Iterable[Diagnostic]:
             ).help("keep one of them")
         seen.setdefault(name, attribute)
         if not schema.open and name not in schema.attributes:
-            yield unknown_key(attribute.name, f"a `{block.kind.text}`", schema.attributes)
-    for name in schema.required:
-        if name not in seen:
-            yield error("E0204", f"`{block.kind.text} {block.name}` lacks `{name}`", block.head).help(f"add `{name} = …`")
+            yield unknown_key(attribute.name, block, schema)
+    meant = {near for name in seen if name not in schema.attributes for near in closest(name, schema.attributes)}
+    missing = [name for name in schema.required if name not in seen and (schema.open or name not in meant)]
+    if missing:
+        title = f"{_this(block)} lacks {' and '.join(map('`{}`'.format, missing))}"
+        yield error("E0204", title, block.head).help("add " + ", ".join(f"`{name} = …`" for name in missing))
 
 
-def unknown_key(name: tree.Name, where: str, known: Iterable[str]) -> Diagnostic:
+def unknown_key(name: tree.Name, block: tree.Block, schema: BlockSchema) -> Diagnostic:
     """The finding for a key that does not belong where it stands."""
-    known = list(known)
-    finding = error("E0203", f"{where} has no `{name.text}`", name.span, "unknown here").help(did_you_mean(name.text, known))
-    return finding if finding.helps or not known else finding.help("it has " + ", ".join(f"`{key}`" for key in sorted(known)))
+    finding = error("E0203", f"{a_block(block.kind.text)} has no `{name.text}`", name.span, "unknown here")
+    near = closest(name.text, schema.attributes)
+    holds = [f"`{attribute}`" for attribute in schema.attributes] + [f"`{verb} …`" for verb in sorted(schema.verbs)]
+    return finding.help(f"did you mean `{near[0]}`?" if near else "it holds " + ", ".join(holds))
+
+
+def a_block(kind: str) -> str:
+    """A sort of block with its article."""
+    return f"{article(kind)} `{kind}`"
+
+
+def _this(block: tree.Block) -> str:
+    return f"`{block.kind.text} {block.name}`" if block.name else f"this `{block.kind.text}`"
+
+
+def block_of(verb: str) -> str:
+    """The sort of block that a rule belongs in."""
+    return next((name for name, schema in BLOCKS.items() if verb in schema.verbs), "gate")
 
 
 def _entries(block: tree.Block, schema: BlockSchema) -> Iterable[Diagnostic]:
@@ -171,17 +191,16 @@ def _entries(block: tree.Block, schema: BlockSchema) -> Iterable[Diagnostic]:
     for entry in block.entries:
         match entry:
             case tree.Param() if not schema.params:
-                yield error("E0222", f"a `{kind}` holds no parameters", entry.span).help(
+                yield error("E0222", f"{a_block(kind)} holds no parameters", entry.span).help(
                     "put `param` at the top of the file; `--set name=value` overrides it"
                 )
             case tree.Let() if not schema.lets:
-                yield error("E0222", f"a `{kind}` holds no `let`", entry.span).help("put `let` at the top of the file")
+                yield error("E0222", f"{a_block(kind)} holds no `let`", entry.span).help("put `let` at the top of the file")
             case tree.Rule() if entry.verb not in schema.verbs:
-                belongs = next((name for name, other in BLOCKS.items() if entry.verb in other.verbs), "gate")
-                yield error("E0222", f"`{entry.verb}` does not belong in a `{kind}`", entry.span).help(
-                    f"move it into a `{belongs}` block"
+                yield error("E0222", f"`{entry.verb}` does not belong in {a_block(kind)}", entry.span).help(
+                    f"move it into a `{block_of(entry.verb)}`"
                 )
             case tree.Block():
-                yield error("E0222", "blocks do not nest", entry.head, f"inside a `{kind}`").help(
+                yield error("E0222", "blocks do not nest", entry.head, f"inside {a_block(kind)}").help(
                     "move it to the top of the file and refer to it by name"
                 )

@@ -68,6 +68,13 @@ class Scope:
             yield from scope.names
             scope = scope.around
 
+    def own(self) -> Iterator[Scope]:
+        """The scopes from here to the one of the file; the outermost, which every file sees, is left out."""
+        scope: Scope = self
+        while scope.around is not None:
+            yield scope
+            scope = scope.around
+
     def inside(self, names: Mapping[str, Binding]) -> Scope:
         """A scope within this one."""
         return Scope(dict(names), self)

@@ -44,6 +44,10 @@ class Type:
         """Whether the value may be absent."""
         return self.name == "optional"
 
+    def unlimited(self) -> Type:
+        """The same type without its ranges."""
+        return Type(self.name, tuple(argument.unlimited() for argument in self.arguments))
+
     def bare(self) -> Type:
         """The type without `optional`, lists and sets around it."""
         return self.item.bare() if self.name in ("optional", "list", "set") else self

@@ -51,6 +51,8 @@ class Quantity:
 
 def duration(seconds: float) -> str:
     """Seconds in the largest unit that keeps the number above one: `1.5 h`, `20 min`, `3 s`."""
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
     for unit, factor in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
         if seconds >= factor:
             return f"{seconds / factor:.3g} {unit}"

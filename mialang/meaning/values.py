@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,11 @@ class Structured:
     def digest(self) -> str:
         """Forty hexadecimal digits that stand for the whole structure."""
         return hashlib.sha1(json.dumps(self.signature(), separators=(",", ":")).encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def extent_of_parts(self) -> tuple[int, int]:
+        """How many parts it has all in all, those of shared parts counted each time, and in how many levels."""
+        return _extent(self.parts())
 
     def signature(self) -> list[Any]:
         """The structure as JSON, parts by their digests."""
@@ -90,7 +95,7 @@ class Sight(Structured):
     size: float | None = None
 
     def signature(self) -> list[Any]:
-        return ["sight", self.name, self.size]
+        return ["sight", self.name, signature(self.size)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,6 +312,24 @@ def walk(value: Value) -> Iterator[Value]:
             seen.add(current.digest)
         yield current
         pending.extend(reversed(inside(current)))
+
+
+def _extent(parts: Iterable[Value]) -> tuple[int, int]:
+    total, levels = 1, 0
+    for part in parts:
+        if isinstance(part, Structured):
+            inner = part.extent_of_parts
+        else:
+            inner = _extent(part) if isinstance(part, tuple) else (1, 0)
+        total += inner[0]
+        levels = max(levels, inner[1])
+    return total, levels + 1
+
+
+def is_small(value: Value, most: int, deepest: int) -> bool:
+    """Whether a value has at most so many parts and levels; values made of small ones are looked at quickly."""
+    total, levels = value.extent_of_parts if isinstance(value, Structured) else _extent((value,))
+    return total <= most and levels <= deepest
 
 
 def is_unknown(value: Value) -> bool:

@@ -1,0 +1,1 @@
+"""What a spec means: imports, names, kinds and types, values and units, and the judgement. No torch here."""

@@ -1,0 +1,101 @@
+"""How things are called in messages: kinds with their article, types as a person would say them, lists of names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mialang.meaning.types import Type
+
+EXAMPLES = {"share": "5 %", "seconds": "20 min", "queries": "5_000 queries", "tokens": "32 tokens", "usd": "20 usd",
+            "bytes": "500 MB"}  # fmt: skip
+ONE = {
+    "int": "a whole number",
+    "float": "a number",
+    "share": "a share",
+    "seconds": "a time",
+    "queries": "a number of queries",
+    "tokens": "a number of tokens",
+    "usd": "a sum of money",
+    "bytes": "a size",
+    "bool": "`true` or `false`",
+    "string": "a text in quotes",
+    "path": "a path in quotes",
+    "table": "a table such as `{ name = value }`",
+    "range": "a range such as `0..4`",
+    "observable": "an observable such as `scores`",
+    "knowledge": "a fact about the model such as `classes`",
+    "access": "a grant of access such as `white_box()`",
+    "extent": "an extent such as `prototype(per = class)`",
+    "any": "any value",
+}
+MANY = {
+    "int": "whole numbers",
+    "float": "numbers",
+    "share": "shares",
+    "seconds": "times",
+    "string": "texts in quotes",
+    "path": "paths in quotes",
+    "observable": "observables",
+    "knowledge": "facts about the model",
+}
+DIMENSIONS = {"share": "a share", "time": "a time", "size": "a size", "usd": "a sum of money"}
+
+
+def article(word: str) -> str:
+    """`an` before a vowel, else `a`."""
+    return "an" if word[:1] in "aeiou" else "a"
+
+
+def with_article(kind: str) -> str:
+    """A kind as one of its sort: `an architecture`; kinds that are many go without: `images`."""
+    word = kind.replace("_", " ")
+    many = word.endswith("s") and not word.endswith(("ss", "access"))
+    return word if many or word == "evidence" else f"{article(word)} {word}"
+
+
+def type_words(type_: Type) -> str:
+    """What a type takes: `a whole number of at least 1`, `a list of defenses`."""
+    name = type_.name
+    if type_.optional:
+        return type_words(type_.item)
+    if name == "one_of":
+        return "one of " + listed(type_.options)
+    if name == "set":
+        return f"{many_words(type_.item)} such as `0..4` or `[0, 3]`" if type_.item.name == "int" else many_words(type_.item)
+    if name == "list":
+        return f"a list of {many_words(type_.item)}"
+    words = ONE.get(name) or with_article(name)
+    if name in EXAMPLES:
+        words += f" such as `{EXAMPLES[name]}`"
+    return words + _range(type_)
+
+
+def many_words(type_: Type) -> str:
+    """What a list of a type holds: `whole numbers of at least 1`."""
+    if type_.name == "one_of":
+        return "words out of " + listed(type_.options)
+    many = MANY.get(type_.name) or type_.name.replace("_", " ")
+    return (many if many.endswith("s") else f"{many}s") + _range(type_)
+
+
+def _range(type_: Type) -> str:
+    match type_.low, type_.high:
+        case None, None:
+            return ""
+        case low, None:
+            return f" of at least {low:g}"
+        case None, high:
+            return f" of at most {high:g}"
+        case low, high:
+            return f" from {low:g} to {high:g}"
+    return ""
+
+
+def measure_words(dimension: str) -> str:
+    """What a quantity of a dimension is: `a time`, `a number of queries`."""
+    return DIMENSIONS.get(dimension, f"a number of {dimension}")
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names between backticks, separated by commas."""
+    return ", ".join(f"`{name}`" for name in names)
