@@ -20,6 +20,7 @@ Builder = Callable[..., nn.Module]
 
 BUILDERS: dict[str, Builder] = {}
 B = TypeVar("B", bound=Builder)
+N = TypeVar("N", bound=nn.Module)
 
 
 def builder(name: str) -> Callable[[B], B]:
@@ -114,10 +115,10 @@ class Model(Artefact, kind="model"):
             OperatorError: the model does not have that observable by nature.
         """
         if name == "logits":
-            logits: torch.Tensor = self.network.to(x.device)(x)
+            logits: torch.Tensor = placed(self.network, x.device)(x)
             return logits
         if name == "features":
-            return penultimate(self.network.to(x.device), x)
+            return penultimate(placed(self.network, x.device), x)
         raise OperatorError(f"a classifier has no observable `{name}` of its own", help="ask for logits or features")
 
     def batch_norm_statistics(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -173,6 +174,12 @@ def penultimate(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
     finally:
         hook.remove()
     return seen[-1]
+
+
+def placed(network: N, device: torch.device) -> N:
+    """Return a network after moving it to a device, if it is not there (a search asks thousands of times)."""
+    parameter = next(network.parameters(), None)
+    return network if parameter is None or parameter.device == device else network.to(device)
 
 
 def channels_last(network: nn.Module) -> nn.Module:

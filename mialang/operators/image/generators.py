@@ -14,7 +14,7 @@ from mialang.operators.algebra import Objective, Point
 from mialang.operators.artefacts import Array, Artefact, array, tensor
 from mialang.operators.image.gan_networks import Pair
 from mialang.operators.image.images import Images
-from mialang.operators.models import Architecture, State, load, state_of
+from mialang.operators.models import Architecture, State, load, placed, state_of
 from mialang.operators.run import Json, Run
 from mialang.operators.spaces import Space
 from mialang.operators.training import diverged
@@ -82,7 +82,7 @@ class Latent(Space):
 
     def decode(self, code: torch.Tensor) -> torch.Tensor:
         """Return `[n, *shape]` pictures."""
-        return self.of.pair.to(code.device).generate(code)
+        return placed(self.of.pair, code.device).generate(code)
 
     def project(self, code: torch.Tensor) -> torch.Tensor:
         """Return the codes: the space is unbounded."""
@@ -97,7 +97,7 @@ class Realism(Objective):
 
     def __call__(self, point: Point) -> torch.Tensor:
         """Return `[n]`."""
-        return self.of.pair.to(point.value.device).judge(point.value)
+        return placed(self.of.pair, point.value.device).judge(point.value)
 
     def formula(self) -> str:
         """Return the call."""
