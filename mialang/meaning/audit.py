@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -9,6 +10,7 @@ from itertools import product
 from mialang.meaning.blocks import PriorValue
 from mialang.meaning.declarations import Metric
 from mialang.meaning.registry import Registry
+from mialang.meaning.schema import LIBRARY_BLOCKS
 from mialang.meaning.values import Application, Value, fill, is_unknown
 from mialang.source import Source, Span
 
@@ -140,7 +142,7 @@ class Reading:
     view: str
     field: str
     at: Mapping[str, Value]
-    span: Span = field(compare=False, repr=False)
+    span: Span = dataclasses.field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -208,11 +210,17 @@ def readings(part: Condition | Term) -> Iterator[Reading]:
 
 @dataclass(frozen=True)
 class Gate:
-    """What must hold, under a title."""
+    """What must hold, under a title.
+
+    Attributes:
+        rules: the rules that could be read.
+        verbs: the verbs of all rules that are written, readable or not.
+    """
 
     title: str
     rules: tuple[GateRule, ...]
     span: Span = field(repr=False)
+    verbs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -237,6 +245,9 @@ class Audit:
         library: all baseline recipes of the standard library.
         named: every named value, by name, for people to see.
         judges: the models that recognise what came back.
+        written: the sorts of blocks that the spec holds, readable or not.
+        unread: the sorts of blocks, and `import`, of which something could not be read; empty text for an unknown sort.
+        unmeasured: names of measurements that could not be read.
     """
 
     source: Source
@@ -251,6 +262,9 @@ class Audit:
     recipes: dict[str, Application] = field(default_factory=dict)
     named: dict[str, Value] = field(default_factory=dict)
     judges: dict[str, Application] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
+    unmeasured: set[str] = field(default_factory=set)
     measured: dict[str, int] = field(default_factory=dict)  # sizes of data that have been read, by digest of their value
 
     def priors(self, threat: Threat, cell: Cell) -> tuple[PriorValue, ...]:
@@ -258,6 +272,15 @@ class Audit:
         value = self.matrix.at(threat.priors, cell)
         many = value if isinstance(value, tuple) else (value,)
         return tuple(each for each in many if isinstance(each, PriorValue))
+
+    @property
+    def is_library(self) -> bool:
+        """Whether the file only declares things for others to use, and so need not ask anything itself."""
+        return bool(self.written) and self.written <= LIBRARY_BLOCKS.keys()
+
+    def complete(self, *sorts: str) -> bool:
+        """Whether all blocks of some sorts could be read, so that what is missing there is really missing."""
+        return not self.unread & {"", *sorts}
 
     def sound(self, threat: Threat) -> bool:
         """Whether a threat could be read in full."""

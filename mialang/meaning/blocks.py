@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from mialang.diagnostics import did_you_mean, error
+from mialang.diagnostics import Diagnostic, did_you_mean, error
 from mialang.meaning.accept import accept, describe, kind_of
 from mialang.meaning.declarations import Operator
 from mialang.meaning.evaluate import Evaluator
+from mialang.meaning.offers import makers_of
 from mialang.meaning.types import Type
 from mialang.meaning.values import (
     Application,
@@ -20,6 +21,7 @@ from mialang.meaning.values import (
     is_unknown,
     signature,
 )
+from mialang.meaning.words import type_words, with_article
 from mialang.source import Span
 from mialang.syntax import tree
 
@@ -77,11 +79,10 @@ def _typed(block: tree.Block, evaluator: Evaluator) -> Value:
         )
     declaration = declared.declaration
     if not evaluator.registry.is_a(declaration.returns, wanted):
-        returns = declaration.returns.replace("_", " ")
+        returns = declaration.returns
         return evaluator.report(
-            error("E0210", f"`{block.type.text}` makes {returns}, and a `{kind}` needs {wanted}", block.type.span).help(
-                f"choose a type that makes {wanted}"
-            )
+            error("E0210", f"`{block.type.text}` makes {with_article(returns)}, and a `{kind}` needs {with_article(wanted)}", block.type.span)
+            .help(makers_of(wanted, evaluator.registry))
         )
     if kind == "target" and "defense" not in declaration.by_name:
         for attribute in block.attributes():
@@ -95,8 +96,29 @@ def _typed(block: tree.Block, evaluator: Evaluator) -> Value:
     call = tree.Call(block.head, _as_expression(block.type), arguments)
     value = evaluator.apply(declaration, arguments, call)
     if isinstance(value, Application):
+        if (problem := _source_problem(block, value)) is not None:
+            return evaluator.report(problem)
         return replace(value, span=block.head, label=block.name, text=block.name)
     return value
+
+
+def _source_problem(block: tree.Block, value: Application) -> Diagnostic | None:
+    """A model comes from data or from given weights: one of the two, not both."""
+    operator = value.declaration
+    if not isinstance(operator, Operator) or not operator.fixed_by or not operator.secret:
+        return None
+    data = [name for name in operator.secret if value.arguments.get(name) is not None]
+    fixed = [name for name in operator.fixed_by if value.arguments.get(name) is not None]
+    if not data and not fixed:
+        ways = " or ".join(f"`{name}`" for name in (*operator.secret, *operator.fixed_by))
+        finding = error("E0204", f"`{block.kind.text} {block.name}` has nothing that it is made from", block.head)
+        return finding.help(f"give {ways}")
+    if data and fixed:
+        spans = {attribute.name.text: attribute.span for attribute in block.attributes()}
+        title = f"`{block.name}` is trained and has its weights given"
+        finding = error("E0215", title, spans.get(fixed[0], block.head), "fixed by this").also(spans.get(data[0], block.head), "trained on this")
+        return finding.note("given weights are never trained again, so the data would say nothing about them").help("keep one of them")
+    return None
 
 
 def _as_expression(path: tree.Path) -> tree.Expression:
@@ -115,7 +137,7 @@ def _prior(block: tree.Block, evaluator: Evaluator) -> Value:
         name = attribute.name.text
         if name not in registry.items:
             finding = error("E0203", f"a prior has no item called `{name}`", attribute.name.span, "unknown item")
-            evaluator.report(finding.help(did_you_mean(name, registry.items)))
+            evaluator.report(finding.help(did_you_mean(name, registry.items) or "`std.item` lists the items"))
             sound = False
             continue
         value = evaluator.evaluate(attribute.value)
@@ -126,7 +148,7 @@ def _prior(block: tree.Block, evaluator: Evaluator) -> Value:
         fitted, misfit = accept(value, Type(wanted), registry)
         if misfit is not None:
             finding = error("E0210", f"{describe(value, registry)} cannot be granted as `{name}`", attribute.value.span)
-            evaluator.report(finding.help(f"`{name}` is of kind {wanted.replace('_', ' ')}"))
+            evaluator.report(finding.help(misfit.help or f"`{name}` takes {type_words(Type(wanted))}"))
             sound = False
             continue
         items[name] = fitted

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
-from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.diagnostics import Diagnostic, closest, did_you_mean, error
 from mialang.meaning.declarations import (
     AccessDeclaration,
     Declaration,
@@ -23,10 +23,12 @@ from mialang.meaning.declarations import (
     Recipe,
 )
 from mialang.meaning.literals import LiteralReader
+from mialang.meaning.words import listed
 from mialang.syntax import tree
 
 FAMILIES = ("optimization", "training", "generate_and_rank", "baseline")
 SORTS = ("leakage", "utility", "cost")
+HANDED = ("target", "prior", "held")  # what every recipe is handed
 
 
 class _Declarer:
@@ -38,6 +40,23 @@ class _Declarer:
         self.module = module
         self.read = LiteralReader()
         self.given = {attribute.name.text: attribute.value for attribute in block.attributes()}
+
+    def names_once(self, taken: tuple[str, ...] = ()) -> bool:
+        """Whether parameters and `let`s have names of their own, and none that the language gives."""
+        before = len(self.read.found)
+        first: dict[str, tree.Name] = {}
+        for entry in self.block.entries:
+            if not isinstance(entry, tree.Param | tree.Let):
+                continue
+            name = entry.name
+            if name.text in taken:
+                finding = error("E0107", f"`{name.text}` is a word of the language", name.span, f"in a {self.block.kind.text} it has a meaning already")
+                self.read.found.append(finding.help("choose another name"))
+            elif name.text in first:
+                finding = error("E0206", f"two things are called `{name.text}`", name.span, "again here")
+                self.read.found.append(finding.also(first[name.text].span, "first here").help("rename one of them"))
+            first.setdefault(name.text, name)
+        return len(self.read.found) == before
 
     def common(self) -> dict[str, Any]:
         """What every declaration has."""
@@ -72,9 +91,10 @@ class _Declarer:
             return default
         name = self.read.name(node)
         if name not in options:
+            near = closest(name, options)
             self.read.found.append(
-                error("E0210", f"`{attribute}` is one of {', '.join(f'`{option}`' for option in options)}", node.span).help(
-                    did_you_mean(name, options)
+                error("E0210", f"`{name}` is none of {listed(options)}", node.span, f"for `{attribute}`").help(
+                    f"did you mean `{near[0]}`?" if near else f"write one of {listed(options)}"
                 )
             )
             return default
@@ -196,7 +216,9 @@ def _metric(d: _Declarer) -> Metric | None:
     if sort not in SORTS:
         span = d.block.type.span if d.block.type else d.block.head
         d.read.found.append(
-            error("E0240", "a metric measures leakage, utility or cost", span).help(did_you_mean(sort, SORTS))
+            error("E0240", "a metric measures leakage, utility or cost", span).help(
+                did_you_mean(sort, SORTS) if sort else f"write `metric {d.block.name} : leakage {{ … }}`"
+            )
         )
         return None
     higher: Any = d.choice("higher", ("worse", "better"), "worse")
@@ -238,5 +260,6 @@ def declare(
         artefact: whether values of a kind are artefacts, so that what returns them is a step.
     """
     declarer = _Declarer(block, module, artefact)
+    named = declarer.names_once(HANDED if block.kind.text == "recipe" else ())
     declaration = DECLARERS[block.kind.text](declarer)
-    return declaration, declarer.read.found
+    return declaration if named else None, declarer.read.found

@@ -101,7 +101,7 @@ class Evaluator:
         misfit = misfit or _unitless(node, wanted)
         if misfit is None:
             return fitted
-        return self.report(error(misfit.code, misfit.title, node.span).help(misfit.help))
+        return self.report(error(misfit.code, misfit.title, node.span).help(misfit.help or f"write {type_words(wanted)}"))
 
     def _called(self, value: Value, wanted: Type) -> Value:
         """A declared thing that needs no argument may be named without parentheses."""
@@ -323,6 +323,8 @@ class Evaluator:
             return Unknown()
         if isinstance(base, Named) and base.sort == "threat" and name == "target":
             return DefendedModel(base.name)
+        if isinstance(base, Application) and base.declaration.identity in self.registry.elaborating:
+            return Unknown()  # a recipe composed of itself, which is told where it is called
         if isinstance(base, Application) and isinstance(base.declaration, Recipe) and self.recipe_members is not None:
             members: Mapping[str, Value] = self.recipe_members(base)
             if name in members:

@@ -167,9 +167,8 @@ def access_gaps(candidate: Candidate, access: Access, setting: Setting, registry
 def _gap_words(gap: Gap, candidate: Candidate) -> str:
     reason = candidate.needs.because(gap.name) if gap.dimension == "sees" else None
     if reason is not None:
-        return f"{reason.words()}: needs {gap.name.replace('_', ' ')}" + (
-            f"({gap.needed:g})" if not math.isinf(gap.needed) else ""
-        )
+        needed = gap.name.replace("_", " ") if math.isinf(gap.needed) else f"`{gap.name}({gap.needed:g})`"
+        return f"{reason.words()}: needs {needed}"
     return f"needs {gap.words()}"
 
 

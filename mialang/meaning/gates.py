@@ -26,7 +26,8 @@ from mialang.meaning.evaluate import Evaluator, axes_of
 from mialang.meaning.fits import candidate_of
 from mialang.meaning.types import Type
 from mialang.meaning.units import Quantity
-from mialang.meaning.values import Application, DefendedModel, Hole, Named, Value, is_unknown, walk
+from mialang.meaning.values import Application, DefendedModel, Hole, Named, Unknown, Value, is_unknown, walk
+from mialang.meaning.words import article, measure_words
 from mialang.syntax import tree
 
 
@@ -50,7 +51,7 @@ class _GateReader:
         match node:
             case tree.Compare():
                 left, right = self.term(node.left), self.term(node.right)
-                self._units(left, right, node)
+                self._units((left, node.left), (right, node.right))
                 return Comparison(node.operator, left, right)
             case tree.Logic():
                 return Junction(node.operator, (self.condition(node.left), self.condition(node.right)))
@@ -62,23 +63,37 @@ class _GateReader:
             )
         )
 
-    def _units(self, left: Term, right: Term, node: tree.Compare) -> None:
+    def _units(self, left: tuple[Term, tree.Expression], right: tuple[Term, tree.Expression]) -> None:
         """A share is compared with a share: `<= 30` for 30 % would always hold."""
-        for term, other, where in ((left, right, node.right), (right, left, node.left)):
-            if isinstance(term, Reading) and isinstance(other, Constant):
-                unit = self.audit.measurements[term.measurement].metric.unit
-                if unit == "share" and other.dimension == "" and not -1 <= other.value <= 1:
-                    raise self.refuse(
-                        error("E0211", f"`{term.measurement}` is a share, and `{other.value:g}` is not", where.span).help(
-                            f"write `{other.value:g} %`"
-                        )
-                    )
-                if unit != "share" and other.dimension == "share":
-                    raise self.refuse(
-                        error("E0212", f"`{term.measurement}` is measured in {unit or 'plain numbers'}, not in %", where.span).help(
-                            "leave the `%` out"
-                        )
-                    )
+        for (term, _), (other, where) in ((left, right), (right, left)):
+            unit, second = self._unit(term), self._unit(other)
+            if unit is None or second is None or not any(readings(term)):
+                continue
+            subject = f"`{next(readings(term)).measurement}`"
+            if unit == "share" and isinstance(other, Constant) and not second and not -1 <= other.value <= 1:
+                raise self.refuse(
+                    error("E0211", f"{subject} is a share, and `{other.value:g}` is not", where.span).help(f"write `{other.value:g} %`")
+                )
+            if second and second != unit:
+                measured = f"is {_unit_words(unit)}" if unit else "has no unit"
+                title = f"{subject} {measured}, and {where.span.text} is {_unit_words(second)}"
+                raise self.refuse(error("E0212", title, where.span).help("compare values of one unit"))
+
+    def _unit(self, term: Term) -> str | None:
+        """What a term is measured in: empty for plain numbers, None where it cannot be said."""
+        match term:
+            case Reading():
+                return self.audit.measurements[term.measurement].metric.unit
+            case Constant():
+                return term.dimension
+            case Arithmetic():
+                left, right = self._unit(term.left), self._unit(term.right)
+                if term.sign in "+-":
+                    return left or right
+                if not right:
+                    return left
+                return right if term.sign == "*" and not left else None
+        return None
 
     # -- terms -----------------------------------------------------------------------------------------------------
 
@@ -92,17 +107,20 @@ class _GateReader:
             case tree.Negate():
                 return self._arithmetic("*", Constant(-1), self.term(node.operand), node)
             case tree.Binary():
-                return self._arithmetic(node.operator, self.term(node.left), self.term(node.right), node)
+                left, right = self.term(node.left), self.term(node.right)
+                if node.operator in "+-":
+                    self._units((left, node.left), (right, node.right))
+                return self._arithmetic(node.operator, left, right, node)
             case tree.Name() | tree.Member() | tree.Index() | tree.Call():
                 return self._reading(node)
-        raise self.refuse(error("E0605", "this is no number and no measurement", node.span).help("name a measurement"))
+        raise self.refuse(_no_term(node))
 
     def _arithmetic(self, sign: str, left: Term, right: Term, node: tree.Expression) -> Term:
         if isinstance(left, Constant) and isinstance(right, Constant):
             try:
                 value = calculate(sign, _plain(left), _plain(right))
             except ArithmeticProblem as problem:
-                raise self.refuse(error("E0213", str(problem), node.span).help("join values of one kind")) from None
+                raise self.refuse(error("E0213", str(problem), node.span).help(problem.help)) from None
             if isinstance(value, Quantity):
                 return Constant(value.value, value.dimension)
             return Constant(float(value), left.dimension or right.dimension)
@@ -129,6 +147,8 @@ class _GateReader:
                     return self._value(node)
         measurement = self.audit.measurements.get(current.text)
         if measurement is None:
+            if current.text in self.audit.unmeasured:
+                raise _Unreadable
             return self._value(node)
         view, field = self._members(measurement, members)
         return Reading(
@@ -146,7 +166,9 @@ class _GateReader:
         while isinstance(root, tree.Member | tree.Index | tree.Call):
             root = root.function if isinstance(root, tree.Call) else root.base
         if isinstance(root, tree.Name) and not self.evaluator.scope.look(root.text)[0]:
-            known = [*self.audit.measurements]
+            known = {*self.audit.measurements, *self.audit.unmeasured}
+            if not self.audit.complete("evaluate"):
+                raise _Unreadable
             raise self.refuse(
                 error("E0601", f"nothing is measured under the name `{root.text}`", root.span, "unknown measurement").help(
                     did_you_mean(root.text, known) or "name it in the `evaluate` block"
@@ -159,9 +181,7 @@ class _GateReader:
             return Constant(value.value, value.dimension)
         if is_unknown(value):
             raise _Unreadable
-        raise self.refuse(
-            error("E0605", "this is no number and no measurement", node.span).help("name a measurement of the `evaluate` block")
-        )
+        raise self.refuse(_no_term(node))
 
     def _members(self, measurement: Measurement, members: list[tree.Name]) -> tuple[str, str]:
         view, field = "", ""
@@ -216,11 +236,13 @@ class _GateReader:
         matrix = self.audit.matrix
         for argument in call.arguments:
             name = argument.name.text if argument.name else ""
+            if not self.audit.complete("matrix"):
+                raise _Unreadable
             if name not in matrix.axes:
                 span = argument.name.span if argument.name else argument.span
                 raise self.refuse(
                     error("E0606", f"the matrix has no axis `{name}`", span).help(
-                        did_you_mean(name, matrix.axes) or "write `.at(axis = value)`"
+                        did_you_mean(name, matrix.axes) or "an axis is a list in the `matrix` block, and is read as `.at(axis = value)`"
                     )
                 )
             value = self.evaluator.take(argument.value, self.evaluator.axes.get(name, Type("any")))
@@ -240,37 +262,34 @@ def _plain(constant: Constant) -> float | Quantity:
     return Quantity(constant.value, constant.dimension) if constant.dimension else constant.value
 
 
+def _no_term(node: tree.Expression) -> Diagnostic:
+    return error("E0605", "this is no number and no measurement", node.span).help("name a measurement of the `evaluate` block")
+
+
+def _unit_words(unit: str) -> str:
+    return f"{article(unit)} {unit}" if unit == "distance" else measure_words(unit)
+
+
 def read_gate(block: tree.Block, evaluator: Evaluator, audit: Audit, found: list[Diagnostic]) -> Gate:
     """Read the rules of a gate; what cannot be read is reported and left out."""
     reader = _GateReader(evaluator, audit, found)
-    rules = []
-    for entry in block.entries:
-        if isinstance(entry, tree.Rule) and (rule := _rule(entry, reader)) is not None:
-            rules.append(rule)
-    for attribute in block.attributes():
-        found.append(
-            error("E0203", f"a gate has no `{attribute.name.text}`", attribute.name.span).help("a gate holds `require`, `warn`, `control`")
-        )
-    return Gate(block.name, tuple(rules), block.head)
+    entries = [entry for entry in block.entries if isinstance(entry, tree.Rule)]
+    if not entries and not any(block.attributes()):
+        found.append(error("E0605", "this gate holds no rule", block.head).help("write for example `require leak.gain.top1 <= 10 %`"))
+    rules = [rule for entry in entries if (rule := _rule(entry, reader)) is not None]
+    return Gate(block.name, tuple(rules), block.head, frozenset(entry.verb for entry in entries))
 
 
 def _rule(entry: tree.Rule, reader: _GateReader) -> GateRule | None:
     where: Value = None
     confidence: float | None = None
     because = ""
-    sound = True
+    sound = _each_once(entry, reader)
     for clause in entry.clauses:
         match clause:
             case tree.Where():
-                where = reader.evaluator.evaluate(clause.condition)
+                where = _where(clause, reader)
                 sound = sound and not is_unknown(where)
-                if not is_unknown(where) and not isinstance(where, bool) and _not_condition(where):
-                    reader.found.append(
-                        error("E0606", "`where` needs a condition on axes of the matrix", clause.condition.span).help(
-                            "write for example `where matrix.defense != none()`"
-                        )
-                    )
-                    sound = False
             case tree.Confidence():
                 confidence = _level(clause, reader)
                 sound = sound and confidence is not None
@@ -282,20 +301,64 @@ def _rule(entry: tree.Rule, reader: _GateReader) -> GateRule | None:
         return None
     if not sound:
         return None
+    if not any(readings(condition)):
+        reader.found.append(
+            error("E0605", "this rule reads no measurement", entry.condition.span).help("name a measurement of the `evaluate` block")
+        )
+        return None
     axes = _axes(condition, reader.audit)
-    if where is not None:
-        extra = axes_of(where) - axes
-        if extra:
-            span = next(clause.span for clause in entry.clauses if isinstance(clause, tree.Where))
-            reader.found.append(
-                error("E0606", f"nothing in this rule varies along `{sorted(extra)[0]}`", span).help(
-                    "leave the condition out, or compare something that the axis changes"
-                )
-            )
-            return None
+    if where is not None and not _covers(where, axes, entry, reader):
+        return None
     return GateRule(
         entry.verb, condition, where, confidence, because, frozenset(axes), entry.span, entry.condition.span.text
     )
+
+
+def _each_once(entry: tree.Rule, reader: _GateReader) -> bool:
+    """Whether every clause of a rule stands once; a second one would silently replace the first."""
+    words = {tree.Where: "where", tree.Confidence: "at … confidence", tree.Because: "because"}
+    first: dict[type, tree.Node] = {}
+    sound = True
+    for clause in entry.clauses:
+        if (earlier := first.setdefault(type(clause), clause)) is not clause:
+            title = f"`{words[type(clause)]}` is given twice"
+            join = "join the conditions with `and`" if isinstance(clause, tree.Where) else "keep one of them"
+            reader.found.append(error("E0205", title, clause.span, "again here").also(earlier.span, "first here").help(join))
+            sound = False
+    return sound
+
+
+def _where(clause: tree.Where, reader: _GateReader) -> Value:
+    """The condition of a `where`."""
+    where = reader.evaluator.evaluate(clause.condition)
+    if is_unknown(where) or isinstance(where, bool) or not _not_condition(where):
+        return where
+    reader.found.append(
+        error("E0606", "`where` needs a condition on axes of the matrix", clause.condition.span).help(
+            "write for example `where matrix.defense != none()`"
+        )
+    )
+    return Unknown()
+
+
+def _covers(where: Value, axes: set[str], entry: tree.Rule, reader: _GateReader) -> bool:
+    """Whether a rule speaks of any cell."""
+    span = next(clause.span for clause in entry.clauses if isinstance(clause, tree.Where))
+    if extra := axes_of(where) - axes:
+        reader.found.append(
+            error("E0606", f"nothing in this rule varies along `{min(extra)}`", span).help(
+                f"leave the condition out, or write `matrix.{min(extra)}` into the threat or attack that is measured"
+            )
+        )
+        return False
+    matrix = reader.audit.matrix
+    if reader.audit.complete("matrix") and not any(matrix.truth(where, cell) for cell in matrix.cells(frozenset(axes))):
+        finding = error("E0606", "this rule covers no cell", span, "never true")
+        for axis in sorted(axes_of(where)):
+            finding = finding.also(matrix.spans[axis], "the values of the axis")
+        reader.found.append(finding.note("a rule about nothing always holds").help("compare with a value that the axis takes"))
+        return False
+    return True
 
 
 def _not_condition(value: Value) -> bool:

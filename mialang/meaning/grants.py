@@ -11,7 +11,7 @@ from mialang.meaning.evaluate import Evaluator
 from mialang.meaning.registry import Registry
 from mialang.meaning.scope import Scope
 from mialang.meaning.types import Type
-from mialang.meaning.values import Algebra, Application, Sight, Value
+from mialang.meaning.values import Algebra, Application, Sight, Value, is_unknown
 from mialang.threat import Access, Shield
 
 TRAINING = "training_defense"  # the kind of what a model's type takes to change how it is trained
@@ -40,8 +40,10 @@ def access_of(value: Value, registry: Registry) -> Access | None:
     return None
 
 
-def _declared(declaration: AccessDeclaration, arguments: Mapping[str, Value], registry: Registry) -> Access:
+def _declared(declaration: AccessDeclaration, arguments: Mapping[str, Value], registry: Registry) -> Access | None:
     parts = parts_of_access(declaration, arguments, registry, [])
+    if any(is_unknown(part) for part in parts.values()):
+        return None
     sees, holds = _sights(parts.get("sees")), _sights(parts.get("holds"))
     queries = parts.get("queries")
     default = math.inf if sees else 0.0

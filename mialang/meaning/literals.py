@@ -11,6 +11,16 @@ from mialang.meaning.units import Quantity
 from mialang.source import Span
 from mialang.syntax import tree
 
+LITERALS = {
+    "a list of names": "`[scores, label]`",
+    "one name": "`image`, without brackets",
+    "a text in quotes": '`"package.module:function"`',
+    "`true` or `false`": "`true`",
+    "a whole number": "`1`",
+    "a table": "`{ name = value }`",
+    "a number": "`0.5`",
+}
+
 
 @dataclass
 class LiteralReader:
@@ -20,7 +30,7 @@ class LiteralReader:
 
     def refuse(self, node: tree.Node, wanted: str) -> None:
         """Report that something else belongs here."""
-        self.found.append(error("E0210", f"this must be {wanted}", node.span).help(f"write {wanted}"))
+        self.found.append(error("E0210", f"this must be {wanted}", node.span).help(f"write for example {LITERALS[wanted]}"))
 
     def names(self, node: tree.Expression | None) -> tuple[str, ...]:
         """A name or a list of names."""
@@ -72,7 +82,7 @@ class LiteralReader:
         if isinstance(node, tree.Table):
             return {entry.name.text: entry.value for entry in node.entries}
         if node is not None:
-            self.refuse(node, "a table `{ name = value }`")
+            self.refuse(node, "a table")
         return {}
 
     def type(self, node: tree.TypeName) -> Type:
@@ -90,7 +100,11 @@ class LiteralReader:
             )
             return Type("any")
         if name not in GENERIC and arguments:
-            self.found.append(error("E0240", f"`{name}` takes no types in square brackets", node.span))
+            self.found.append(error("E0240", f"`{name}` takes no types in square brackets", node.span).help(f"write `{name}`"))
+        if low is not None and high is not None and low > high:
+            title = f"no number lies between {low:g} and {high:g}"
+            self.found.append(error("E0240", title, node.span).help(f"write `{name}({high:g}..{low:g})`"))
+            low = high = None
         return Type(name, arguments, low, high)
 
     def _bound(self, node: tree.Expression | None) -> float | None:
@@ -126,6 +140,8 @@ def unknown_types(type_: Type, kinds: set[str], span: Span) -> list[Diagnostic]:
     known = PLAIN | GENERIC.keys() | BLOCKS | kinds
     if type_.name not in known:
         found.append(
-            error("E0201", f"there is no type called `{type_.name}`", span).help(did_you_mean(type_.name, known))
+            error("E0201", f"there is no type called `{type_.name}`", span).help(
+                did_you_mean(type_.name, known) or "plain types are `int`, `float`, `share`, `bool`, `string`, `path`; the others are kinds, declared in `std.kind`"
+            )
         )
     return found

@@ -141,6 +141,18 @@ class Modules:
         for declaration in pending:
             if isinstance(declaration, AccessDeclaration):
                 parts_of_access(declaration, holes_of(declaration), self.registry, self.found)
+            if not declaration.module.startswith("std."):
+                self._check_defaults(declaration)
+
+    def _check_defaults(self, declaration: Declaration) -> None:
+        """Evaluate the defaults of a user's declaration, used or not; earlier parameters are in sight."""
+        home: Scope = self.registry.homes[declaration.identity]
+        holes = holes_of(declaration)
+        kinds = set(self.registry.kinds)
+        for place, parameter in enumerate(declaration.parameters):
+            if parameter.default is not None and not unknown_types(parameter.type, kinds, parameter.default.span):
+                earlier = {each.name: holes[each.name] for each in declaration.parameters[:place]}
+                Evaluator(home.inside(earlier), self.registry, self.found).take(parameter.default, parameter.type)
 
     def _block(self, block: tree.Block, module: Module) -> None:
         problems = check_shape(block)
@@ -154,6 +166,8 @@ class Modules:
         if schema.declares:
             declaration, more = declare(block, module.name, self.registry.artefact)
             self.found.extend(more)
+            if declaration is None and isinstance(block.label, tree.Name):
+                module.scope.names.setdefault(block.label.text, Unknown())
             if declaration is not None and isinstance(block.label, tree.Name):
                 if problem := self.registry.add(declaration):
                     self.found.append(problem)
@@ -224,6 +238,8 @@ class Modules:
 
     def _import(self, item: tree.ImportModule | tree.ImportNames, module: Module) -> None:
         namespace = self._namespace(item.module, module)
+        if namespace is None:
+            module.unread.add("import")
         if isinstance(item, tree.ImportModule):
             self._import_whole(item, module, namespace)
             return
@@ -241,6 +257,7 @@ class Modules:
                 for meant in near if renamed.alias is None else ():
                     module.scope.names.setdefault(meant, Unknown())
                 binding = Unknown()
+                module.unread.add("import")
             self._bind(module, here, binding)
 
     def _import_whole(self, item: tree.ImportModule, module: Module, namespace: Namespace | None) -> None:
@@ -288,7 +305,8 @@ class Modules:
             finding = error("E0230", f"`{where.value}` imports itself in a circle", where.span, "closes the circle")
             for _, span in self._loading[cycle.index(key) + 1 :]:
                 finding = finding.also(span, "imported here")
-            self.found.append(finding.help("move what both need into a third file"))
+            alone = key == cycle[-1]
+            self.found.append(finding.help("remove the import" if alone else "move what both need into a third file"))
             return None
         if key not in self.loaded:
             source, problem = self._source_of(path, where, module)

@@ -14,6 +14,7 @@ from mialang.meaning.words import listed
 
 OFFERING = {"access": "std.access", "defense": "std.defense", "recipe": "std.attack", "metric": "std.metric", "extent": "std.extent"}
 MAKES = re.compile(r"^operator +(\w+) *: *(\w+)", re.MULTILINE)
+CLOSE = 0.75  # how alike a word that is not imported must be to be offered
 ENOUGH = 8  # names worth listing
 
 
@@ -45,7 +46,7 @@ def import_of(word: str) -> str:
 def near_import(word: str) -> str:
     """The word of the library that an unknown one may be a slip of, with its import."""
     known = words_to_import()
-    near = closest(word, known)
+    near = closest(word, known, alike=CLOSE)
     return f"did you mean `{near[0]}`? Then add `import {known[near[0]]} {{ {near[0]} }}`" if near else ""
 
 

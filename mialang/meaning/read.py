@@ -27,6 +27,7 @@ from mialang.meaning.values import (
     is_unknown,
     walk,
 )
+from mialang.meaning.words import listed
 from mialang.source import Source, Span
 from mialang.syntax import tree
 
@@ -62,6 +63,8 @@ class _Reader:
         self.found: list[Diagnostic] = modules.found
         doc = module.file.doc.text if module.file.doc else ""
         self.audit = Audit(source, doc, modules.registry)
+        self.audit.unread |= module.unread
+        self.audit.written |= {item.kind.text for item in module.file.items if isinstance(item, tree.Block)}
 
     def read(self) -> Audit:
         """Read block by block: the matrix first, since everything else may mention it."""
@@ -128,6 +131,7 @@ class _Reader:
             if name == "repeat":
                 value = evaluator.take(attribute.value, Type("int", low=1))
                 repeat = value if isinstance(value, int) else 1
+                self._note(value, "matrix")
             elif name == "skip":
                 skip = attribute.value
             else:
@@ -136,11 +140,34 @@ class _Reader:
                 self.modules.axes[name] = self._axis_type(values)
         self.audit.matrix = Matrix(axes, repeat, None, spans)
         if skip is not None:
-            condition = self.modules.evaluator(self.module).evaluate(skip)
-            self.audit.matrix = Matrix(axes, repeat, None if is_unknown(condition) else condition, spans)
+            condition = self._skip(skip)
+            self.audit.matrix = Matrix(axes, repeat, condition, spans)
+            if condition is not None and not any(True for _ in self.audit.matrix.cells()):
+                self.found.append(
+                    error("E0606", "every cell of the matrix is skipped", skip.span).help("skip the cells that make no sense, and leave some")
+                )
+
+    def _skip(self, node: tree.Expression) -> Value:
+        """The cells to drop, as a condition; None where that could not be read."""
+        condition = self.modules.evaluator(self.module).evaluate(node)
+        if not is_unknown(condition) and (isinstance(condition, bool) or kind_of(condition, self.modules.registry) != "condition"):
+            self.found.append(
+                error("E0606", "`skip` needs a condition on axes of the matrix", node.span).help(
+                    "write for example `skip = matrix.defense == none()`"
+                )
+            )
+            condition = Unknown()
+        self._note(condition, "matrix")
+        return None if is_unknown(condition) else condition
+
+    def _note(self, value: Value, sort: str) -> None:
+        """Remember that something in a sort of block could not be read."""
+        if is_unknown(value):
+            self.audit.unread.add(sort)
 
     def _axis(self, attribute: tree.Attribute, evaluator: Evaluator) -> tuple[Value, ...]:
         value = evaluator.evaluate(attribute.value)
+        self._note(value, "matrix")
         if is_unknown(value):
             return (Unknown(),)
         if not isinstance(value, tuple) or not value:
@@ -149,6 +176,7 @@ class _Reader:
                     "write `[a, b, …]`; what does not vary is no axis"
                 )
             )
+            self.audit.unread.add("matrix")
             return (Unknown(),)
         values = tuple(
             evaluator.apply(item.declaration, (), None)
@@ -227,9 +255,10 @@ class _Reader:
             if not is_unknown(against):
                 self.found.append(
                     error("E0210", f"{describe(against, self.modules.registry)} is not a threat", given["against"].value.span).help(
-                        did_you_mean("", self.audit.threats) or "name a `threat` block"
+                        "name a threat: " + listed(self.audit.threats) if self.audit.threats else "name a `threat` block"
                     )
                 )
+            self.audit.unread.add("attack")
             return
         controls = True
         if "controls" in given:
@@ -250,6 +279,10 @@ class _Reader:
             nodes_ = node.items if isinstance(node, tree.ListOf) and isinstance(use, tuple) else (node,) * len(many)
             for value, item in zip(many, nodes_, strict=True):
                 self._instance("", value, item.span, instances, evaluator)
+        if isinstance(use, tuple | TableValue) and not (use if isinstance(use, tuple) else use.entries):
+            self.found.append(
+                error("E0702", f"the attack `{block.name}` uses no recipe", node.span).help("name at least one: `use = [GMI]`")
+            )
         head = block.label.span if block.label else block.kind.span
         self.audit.attacks[block.name] = Attack(
             block.name, against.name, tuple(instances), every, controls, head, given["against"].value.span
@@ -262,7 +295,7 @@ class _Reader:
             instances.append(Instance(name or value.name, value, span))
             return
         if isinstance(value, Reference) and isinstance(value.declaration, Recipe):
-            value = evaluator.apply(value.declaration, (), None)
+            value = self._plain(value, span, evaluator)
         if not isinstance(value, Application) or not isinstance(value.declaration, Recipe):
             if not is_unknown(value):
                 self.found.append(
@@ -282,6 +315,15 @@ class _Reader:
             return
         instances.append(Instance(label, value, span))
 
+    def _plain(self, named: Reference, span: Span, evaluator: Evaluator) -> Value:
+        """A recipe named without arguments, with its defaults."""
+        required = [parameter for parameter in named.declaration.parameters if parameter.required]
+        if not required:
+            return evaluator.apply(named.declaration, (), None)
+        needed = ", ".join(f"{parameter.name} = …" for parameter in required)
+        finding = error("E0204", f"`{named.declaration.name}` needs {listed(each.name for each in required)}", span)
+        return evaluator.report(finding.help(f"write `{named.declaration.name}({needed})`"))
+
     # -- measurements, budget, gates ---------------------------------------------------------------------------------
 
     def _evaluate(self, block: tree.Block, evaluator: Evaluator) -> None:
@@ -289,8 +331,10 @@ class _Reader:
             name = attribute.name.text
             value = evaluator.evaluate(attribute.value)
             if is_unknown(value):
+                self.audit.unmeasured.add(name)
                 continue
             if not isinstance(value, Application) or not isinstance(value.declaration, Metric):
+                self.audit.unmeasured.add(name)
                 self.found.append(
                     error("E0210", f"{describe(value, self.modules.registry)} is not a metric", attribute.value.span).help(
                         "import metrics with `import std.metric { NAME }`"
@@ -315,6 +359,10 @@ class _Reader:
         self.audit.budget = Budget(**limits, spans=spans)
 
     def _gate(self, block: tree.Block, evaluator: Evaluator) -> None:
+        twin = next((gate for gate in self.audit.gates if gate.title == block.name), None)
+        if twin is not None and block.label is not None:
+            finding = error("E0206", f"two gates are called “{block.name}”", block.label.span, "again here")
+            self.found.append(finding.also(twin.span, "first here").help("rename one of them, or join their rules"))
         self.audit.gates.append(read_gate(block, evaluator, self.audit, self.found))
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from mialang.diagnostics import Diagnostic, error
 from mialang.meaning.declarations import Declaration, ExtentDeclaration, Operator, Recipe
 from mialang.meaning.evaluate import Evaluator, RecipeMembers
 from mialang.meaning.registry import Registry
-from mialang.meaning.scope import Scope
+from mialang.meaning.scope import Binding, Lazy, Scope
 from mialang.meaning.types import ANY, Type
 from mialang.meaning.values import (
     Application,
@@ -33,6 +34,7 @@ from mialang.meaning.values import (
     replaced,
     walk,
 )
+from mialang.syntax import tree
 from mialang.threat import Access, Extent
 
 GRADIENTS = "input_gradients"
@@ -102,7 +104,9 @@ def elaborate(application: Application, registry: Registry, found: list[Diagnost
     assert isinstance(recipe, Recipe)
     found = found if found is not None else []
     if recipe.identity in registry.elaborating:
-        found.append(_circle(recipe, registry))
+        circle = [*registry.elaborating[registry.elaborating.index(recipe.identity) :], recipe.identity]
+        if recipe.identity == min(circle):  # a circle is told once, from the recipe that comes first by name
+            found.append(_circle(recipe, circle))
         return Elaborated({}, {"": Unknown()}, None)
     registry.elaborating.append(recipe.identity)
     try:
@@ -111,10 +115,9 @@ def elaborate(application: Application, registry: Registry, found: list[Diagnost
         registry.elaborating.pop()
 
 
-def _circle(recipe: Recipe, registry: Registry) -> Diagnostic:
-    names = [identity.rpartition(":")[2] for identity in registry.elaborating]
-    circle = [*names[names.index(recipe.name) :], recipe.name]
-    return error("E0232", f"the recipe `{recipe.name}` is composed of itself", recipe.span, " → ".join(circle)).help(
+def _circle(recipe: Recipe, circle: list[str]) -> Diagnostic:
+    names = " → ".join(identity.rpartition(":")[2] for identity in circle)
+    return error("E0232", f"the recipe `{recipe.name}` is composed of itself", recipe.span, names).help(
         "break the circle: let one of the recipes use operators only"
     )
 
@@ -127,11 +130,11 @@ def _elaborate(application: Application, recipe: Recipe, registry: Registry, fou
         "held": Special("held"),
         **application.arguments,
     }
-    names: dict[str, Value] = dict(special)
-    evaluator = Evaluator(Scope(names, home), registry, found, {}, members_of(registry))  # type: ignore[arg-type]
-    lets: dict[str, Value] = {}
+    names: dict[str, Binding] = dict(special)
+    evaluator = Evaluator(Scope(names, home), registry, found, {}, members_of(registry))
     for name, node in recipe.lets:
-        lets[name] = names[name] = evaluator.evaluate(node)
+        names.setdefault(name, Lazy(name, node.span, partial(evaluator.evaluate, node)))
+    lets = {name: evaluator.evaluate(tree.Name(node.span, name)) for name, node in recipe.lets}
     outcome = evaluator.evaluate(recipe.result, ANY)
     results = dict(outcome.entries) if isinstance(outcome, TableValue) else {"": outcome}
     gives = evaluator.take(recipe.gives, Type("extent"))

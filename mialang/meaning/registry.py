@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,11 @@ from mialang.meaning.declarations import (
     Recipe,
 )
 from mialang.meaning.literals import unknown_types
+from mialang.syntax import tree
 from mialang.threat import Extents, Item, Observable, Observables
+from mialang.threat.order import Order
+
+COUNTING = ("count", "outputs", "asks", "min", "max")  # what bounds on questions, outputs and records are worked out with
 
 
 @dataclass
@@ -133,10 +137,12 @@ class Registry:
                 options = set(self.observables) | set(declaration.by_name)
                 found += self._unknown(declaration, parameter.sees, options, "observable")
             found += self._check_one(declaration, kinds)
-        if cycle := self.sights.order.cycle() or self.extent_order.order.cycle():
-            one, other = (self.observables.get(name) or self.extents.get(name) for name in cycle[:2])
-            finding = error("E0242", f"`{cycle[0]}` and `{cycle[1]}` each follow from the other", one.span if one else None)
-            found.append(finding.also(other.span) if other is not None and other.span else finding)
+        if cycle := self.sights.order.cycle():
+            found.append(_each_other(self.observables, cycle, "follow from", "from"))
+        if cycle := self.extent_order.order.cycle():
+            found.append(_each_other(self.extents, cycle, "follow from", "weaker"))
+        if cycle := Order({name: (kind.parent,) for name, kind in self.kinds.items()}).cycle():
+            found.append(_each_other(self.kinds, cycle, "are special cases of", "extends"))
         return found
 
     def _check_one(self, declaration: Declaration, kinds: set[str]) -> list[Diagnostic]:
@@ -156,6 +162,8 @@ class Registry:
                 found = self._unknown(declaration, [declaration.returns], kinds, "kind")
                 found += self._unknown(declaration, declaration.answers, observables, "observable")
                 named = (*declaration.differentiates, *declaration.secret, *declaration.decoy, *declaration.fixed_by)
+                for node in (declaration.queries, declaration.outputs, declaration.size, declaration.seconds):
+                    found += _uncountable(declaration, node)
                 return found + self._unknown(declaration, named, set(declaration.by_name), "parameter")
             case DefenseDeclaration():
                 named = (*declaration.hides, *declaration.transforms, *declaration.limits)
@@ -170,8 +178,36 @@ class Registry:
     def _unknown(declaration: Declaration, names: Iterable[str], known: set[str], noun: str) -> list[Diagnostic]:
         return [
             error("E0201", f"`{declaration.name}` names the {noun} `{name}`, which does not exist", declaration.span).help(
-                did_you_mean(name, known)
+                did_you_mean(name, known - {declaration.name}) or (f"`std.{noun}` lists what there is" if noun != "parameter" else "it has no parameters")
             )
             for name in names
             if name not in known
         ]
+
+
+def _each_other(declared: Mapping[str, Declaration], cycle: Sequence[str], how: str, key: str) -> Diagnostic:
+    """Two declarations that cannot be ordered."""
+    one, other = (declared[name] for name in cycle[:2])
+    finding = error("E0242", f"`{one.name}` and `{other.name}` {how} each other", one.span, "one of the two")
+    if other.span is not None:
+        finding = finding.also(other.span, "the other")
+    return finding.help(f"take the name of one out of the other's `{key}`, perhaps through others in between")
+
+
+def _uncountable(declaration: Operator, node: tree.Expression | None) -> list[Diagnostic]:
+    """Findings about a bound that counts with something that is no parameter, or in a way that is not known."""
+    if node is None:
+        return []
+    counting = {call.function for call in tree.walk(node) if isinstance(call, tree.Call)}
+    found = []
+    for part in tree.walk(node):
+        if isinstance(part, tree.Name) and part in counting and part.text not in COUNTING:
+            finding = error("E0201", f"nothing is counted with `{part.text}`", part.span, f"in a bound of `{declaration.name}`")
+            found.append(finding.help(did_you_mean(part.text, COUNTING)))
+        elif isinstance(part, tree.Name) and part not in counting and part.text not in (*declaration.by_name, "classes"):
+            finding = error("E0201", f"`{declaration.name}` has no parameter `{part.text}`", part.span, "counted with here")
+            found.append(finding.help(did_you_mean(part.text, [*declaration.by_name, "classes"])))
+        elif isinstance(part, tree.String | tree.Boolean | tree.ListOf | tree.Table | tree.Member | tree.Index | tree.Compare):
+            finding = error("E0210", "a bound is a number over the parameters", part.span)
+            found.append(finding.help("write for example `queries = steps * count(classes)`"))
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mialang.diagnostics import Diagnostic, closest, error
-from mialang.meaning.words import article, listed
+from mialang.meaning.words import article, enumerated, listed
 from mialang.syntax import tree
 
 
@@ -135,7 +135,8 @@ def _head(block: tree.Block, schema: BlockSchema) -> Iterable[Diagnostic]:
         )
     if schema.named == "yes" and not isinstance(block.label, tree.Name):
         span = block.label.span if block.label else block.kind.span
-        yield error("E0221", f"{a_block(kind)} needs a name", span).help(f"write `{kind} NAME{' : TYPE' * (schema.typed == 'yes')} {{ … }}`; a name is a bare word")
+        shape = f"{kind} NAME : TYPE" if schema.typed == "yes" else f"{kind} NAME"
+        yield error("E0221", f"{a_block(kind)} needs a name", span).help(f"write `{shape} {{ … }}`; a name is a bare word")
     if schema.named == "title" and block.label is None:
         yield error("E0221", f"{a_block(kind)} needs a title", block.kind.span).help(f'write `{kind} "what it stands for" {{ … }}`')
     if schema.typed == "yes" and block.type is None:
@@ -160,7 +161,7 @@ def _attributes(block: tree.Block, schema: BlockSchema) -> Iterable[Diagnostic]:
     meant = {near for name in seen if name not in schema.attributes for near in closest(name, schema.attributes)}
     missing = [name for name in schema.required if name not in seen and (schema.open or name not in meant)]
     if missing:
-        title = f"{_this(block)} lacks {' and '.join(map('`{}`'.format, missing))}"
+        title = f"{_this(block)} lacks {enumerated(missing)}"
         yield error("E0204", title, block.head).help("add " + ", ".join(f"`{name} = …`" for name in missing))
 
 

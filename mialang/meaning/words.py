@@ -99,3 +99,9 @@ def measure_words(dimension: str) -> str:
 def listed(names: Iterable[object]) -> str:
     """Names between backticks, separated by commas."""
     return ", ".join(f"`{name}`" for name in names)
+
+
+def enumerated(names: Iterable[object]) -> str:
+    """Names between backticks as a person lists them: `a`, `b` and `c`."""
+    shown = [f"`{name}`" for name in names]
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))

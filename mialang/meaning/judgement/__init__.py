@@ -31,9 +31,14 @@ from mialang.meaning.judgement.gating import (
     thresholds_can_be_reached,
     utility_speaks_of_the_defended_model,
 )
-from mialang.meaning.judgement.measuring import judges_are_independent, metrics_speak_for_the_extent, top_k_is_meaningful
+from mialang.meaning.judgement.measuring import (
+    judges_are_independent,
+    judges_know_the_classes,
+    metrics_speak_for_the_extent,
+    top_k_is_meaningful,
+)
 from mialang.meaning.judgement.priors import priors_are_disjoint
-from mialang.meaning.judgement.whole import something_is_asked, total_queries_fit_the_budget
+from mialang.meaning.judgement.whole import everything_is_used, something_is_asked, total_queries_fit_the_budget
 
 Rule = Callable[[Audit], Iterator[Diagnostic]]
 
@@ -44,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     metrics_speak_for_the_extent,
     top_k_is_meaningful,
     judges_are_independent,
+    judges_know_the_classes,
     priors_are_disjoint,
     fixed_models_stay_as_they_are,
     defenses_are_not_bypassed,
@@ -53,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     thresholds_can_be_reached,
     utility_speaks_of_the_defended_model,
     total_queries_fit_the_budget,
+    everything_is_used,
 )
 
 

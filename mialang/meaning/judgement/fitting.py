@@ -13,10 +13,13 @@ from mialang.meaning.evaluate import axes_of
 from mialang.meaning.fits import Candidate, Setting, Shortfall, candidate_of, fits, setting_of, shortfalls
 from mialang.meaning.grants import shield_of, training_slot
 from mialang.meaning.recipes import holes_for, questions, steps
-from mialang.meaning.values import Application, Value, is_unknown
+from mialang.meaning.values import Application, Hole, Value, is_unknown
 from mialang.threat import Access
 
 CODES = {"modality": "E0304", "answers": "E0304", "access": "E0301", "prior": "E0302", "extent": "E0303"}
+
+
+CANDIDATES = "candidates"  # the kind of what an attack hands over
 
 
 def cells_of(audit: Audit, threat: Threat, *values: Value) -> list[Cell]:
@@ -46,16 +49,30 @@ def _sensible(value: Application, audit: Audit) -> Iterator[Diagnostic]:
     yield from candidate.found
     recipe = candidate.recipe
     for result in candidate.elaborated.results.values():
-        if not is_unknown(result) and not (isinstance(result, Application) and result.is_step):
-            yield error("E0243", f"`{recipe.name}` hands over {describe(result, audit.registry)}", recipe.span).help(
-                "a result comes from a step, such as `best(search, by = confidence(target))`"
-            )
+        if not is_unknown(result) and not isinstance(result, Hole) and (problem := _not_handed_over(result, recipe, audit)):
+            yield problem
     for step in steps(candidate.elaborated.results):
         assert isinstance(step.declaration, Operator)
         if step.declaration.queries is None and any(True for _ in questions(step)):
             yield error("E0243", f"`{step.name}` asks the target and declares no bound on its questions", step.declaration.span).help(
-                "add `queries = …` to the operator"
+                "add for example `queries = count(about)` to the operator"
             )
+
+
+def _not_handed_over(result: Value, recipe: Recipe, audit: Audit) -> Diagnostic | None:
+    """Why a result is nothing that an attack can be measured by; None where it is what a step puts out."""
+    operator = result.declaration if isinstance(result, Application) and result.is_step else None
+    if isinstance(operator, Operator) and operator.outputs is not None:
+        return None
+    if isinstance(operator, Operator) and operator.returns == CANDIDATES:
+        finding = error("E0243", f"`{operator.name}` declares no bound on its outputs", operator.span)
+        return finding.also(recipe.result.span, "handed over here").help("add for example `outputs = count(classes)` to the operator")
+    title = f"`{recipe.name}` hands over {describe(result, audit.registry)}"
+    return (
+        error("E0243", title, recipe.result.span, "no output of an attack")
+        .note("a metric looks at candidates: outputs that claim to be a class or a record")
+        .help("end with a step that makes some, such as `best(search, by = confidence(target))`")
+    )
 
 
 def attacks_fit(audit: Audit) -> Iterator[Diagnostic]:
@@ -77,7 +94,9 @@ def _fits_in_cell(audit: Audit, attack: Attack, instance: Instance, threat: Thre
     candidate = candidate_of(value, audit.registry)
     if setting is None or candidate is None:
         if setting is not None and not is_unknown(value):
-            yield error("E0210", f"{describe(value, audit.registry)} is not a recipe", instance.span)
+            yield error("E0210", f"{describe(value, audit.registry)} is not a recipe", instance.span).help(
+                "import recipes with `import std.attack { NAME }`"
+            )
         return
     if not candidate.sound:
         return
@@ -130,12 +149,12 @@ def access_words(access: Access) -> str:
     seen = [name.replace("_", " ") + (f" up to {size:g}" if size < float("inf") else "") for name, size in access.sees.items()]
     held = [name.replace("_", " ") for name in access.holds]
     words = ", ".join(seen + [f"leaked {name}" for name in held]) or "nothing"
-    return words + (f"; {access.queries:,.0f} queries" if 0 < access.queries < float("inf") else "")
+    return words + (f"; {access.queries:,.0f} queries" if seen and access.queries < float("inf") else "")
 
 
 def _source_note(audit: Audit, shortfall: Shortfall) -> str:
     gap = shortfall.gap
-    if gap is None or gap.dimension != "sees":
+    if gap is None or gap.dimension != "sees" or gap.granted:
         return ""
     sources = audit.registry.sights.by_name[gap.name].sources
     if not sources:
@@ -152,7 +171,7 @@ def _way_out(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Ca
         and other.recipe.name != candidate.recipe.name
         and fits(other, setting, audit.registry)
     ]
-    ways = [f"these fit: {', '.join(sorted(fitting))}"] if fitting else ["no attack of the library fits this threat"]
+    ways = [f"these fit: {', '.join(sorted(fitting))}"] if fitting else [_nearly(audit, setting)]
     match shortfall.dimension:
         case "access" if shortfall.gap is not None and shortfall.gap.dimension == "queries":
             ways.append("or lower its steps, starts or limits")
@@ -166,13 +185,26 @@ def _way_out(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Ca
     return "; ".join(ways)
 
 
+def _nearly(audit: Audit, setting: Setting) -> str:
+    """The attacks that would fit if they might ask more, where none fits."""
+    wanting = []
+    for name, recipe in sorted(library_recipes(audit.registry).items()):
+        candidate = candidate_of(recipe, audit.registry)
+        lacks = shortfalls(candidate, setting, audit.registry) if candidate is not None else []
+        gap = lacks[0].gap if len(lacks) == 1 else None
+        if gap is not None and gap.dimension == "queries":
+            wanting.append(f"{name} would fit with {gap.needed:,.0f} queries")
+    return "; ".join(wanting) or "no attack of the library fits this threat"
+
+
 def _some_applies(audit: Audit, attack: Attack, threat: Threat) -> Iterator[Diagnostic]:
     for cell in cells_of(audit, threat):
         setting = setting_of(audit, threat, cell)
         if setting is None:
             return
         candidates = [candidate_of(recipe, audit.registry) for recipe in audit.recipes.values()]
-        if not any(each is not None and not each.recipe.baseline and fits(each, setting, audit.registry, defended=False) for each in candidates):
+        applies = (each is not None and not each.recipe.baseline and fits(each, setting, audit.registry, defended=False) for each in candidates)
+        if audit.complete("import") and not any(applies):
             yield error("E0305", f"no imported recipe applies to threat `{threat.name}`", attack.span).also(
                 threat.spans[""], "the threat"
             ).help("import recipes that fit; `mialang attacks --against SPEC#THREAT` lists them")

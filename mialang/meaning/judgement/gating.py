@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from mialang.diagnostics import Diagnostic, error, warning
-from mialang.meaning.audit import Audit, Comparison, Condition, Constant, Gate, GateRule, Junction, Reading
+from mialang.meaning.audit import Audit, Comparison, Condition, Constant, Gate, GateRule, Instance, Junction, Reading
 from mialang.meaning.estimate import size_of
 from mialang.meaning.fits import candidate_of, setting_of
 from mialang.meaning.judgement.fitting import cells_of
@@ -14,6 +15,7 @@ from mialang.meaning.read import attack_of, threat_of
 from mialang.meaning.values import Application
 
 ENOUGH_REPEATS = 5
+FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "==": "==", "!=": "!="}
 
 
 def least_upper_bound(trials: float, confidence: float) -> float:
@@ -28,24 +30,30 @@ def _leaks(rule: GateRule, audit: Audit) -> list[Reading]:
 def gates_have_controls(audit: Audit) -> Iterator[Diagnostic]:
     """A gate on leakage without a positive control passes even if the attack is broken."""
     for gate in audit.gates:
-        guards = any(rule.verb == "require" and _leaks(rule, audit) for rule in gate.rules)
-        if guards and not any(rule.verb == "control" for rule in gate.rules):
+        guarded = [reading for rule in gate.rules if rule.verb == "require" for reading in _leaks(rule, audit)]
+        if guarded and "control" not in gate.verbs:
+            part = f".{guarded[0].field}" if guarded[0].field else ""
+            unit = " %" if audit.measurements[guarded[0].measurement].metric.unit == "share" else ""
             yield (
                 warning("W0603", f"the gate “{gate.title}” has no control", gate.span, "passes even if the attack is broken")
                 .note("a positive control shows that the attack works where it should")
-                .help("add for example `control leak.gain >= 40 % where matrix.defense == none()`")
+                .help(f"add for example `control {guarded[0].measurement}.gain{part} >= 40{unit}`, `where` nothing defends")
             )
 
 
 def leaks_are_repeated(audit: Audit) -> Iterator[Diagnostic]:
     """Fewer than five repeats say little about how much leakage varies."""
     repeat = audit.matrix.repeat
+    if not audit.complete("matrix"):
+        return
     for gate in audit.gates:
         for rule in gate.rules:
             if rule.verb == "require" and _leaks(rule, audit) and repeat < ENOUGH_REPEATS:
+                if rule.confidence is not None and repeat == 1:
+                    break  # told as an error: there is no bound at all
                 yield warning("W0604", f"the gate “{gate.title}” rests on {_times(repeat)}", rule.span).note(
                     "model inversion varies from run to run by ten points and more"
-                ).help(f"write `repeat = {ENOUGH_REPEATS}` in the `matrix` block")
+                ).help(f"write `repeat = {ENOUGH_REPEATS}` in a `matrix` block")
                 break
 
 
@@ -55,10 +63,12 @@ def _times(repeat: int) -> str:
 
 def bounds_exist(audit: Audit) -> Iterator[Diagnostic]:
     """A level of confidence needs at least two repeats."""
+    if not audit.complete("matrix"):
+        return
     for _, rule in _rules(audit):
         if rule.confidence is not None and audit.matrix.repeat < 2 and any(rule.readings()):
             yield error("E0604", "a single run has no confidence interval", rule.span).help(
-                f"write `repeat = {ENOUGH_REPEATS}` in the `matrix` block, or leave out `at … confidence`"
+                f"write `repeat = {ENOUGH_REPEATS}` in a `matrix` block, or leave out `at … confidence`"
             )
 
 
@@ -76,27 +86,35 @@ def _comparisons(condition: Condition) -> Iterator[Comparison]:
 
 
 def thresholds_can_be_reached(audit: Audit) -> Iterator[Diagnostic]:
-    """A bound that no result could meet makes a gate that can never pass."""
+    """A bound that no result could meet makes a gate that can never pass; one that every result meets says nothing."""
     for _, rule in _rules(audit):
         for comparison in _comparisons(rule.condition):
-            reading, threshold = comparison.left, comparison.right
+            reading, sign, threshold = comparison.left, comparison.sign, comparison.right
+            if isinstance(reading, Constant):
+                reading, sign, threshold = threshold, FLIPPED[sign], reading
             if not isinstance(reading, Reading) or not isinstance(threshold, Constant):
                 continue
             metric = audit.measurements[reading.measurement].metric
-            if metric.unit != "share" or metric.sort != "leakage":
+            if metric.unit != "share":
                 continue
-            yield from _beyond_scale(rule, comparison.sign, reading, threshold)
-            if rule.confidence is not None and comparison.sign in ("<=", "<"):
+            yield from _beyond_scale(rule, sign, reading, threshold)
+            if rule.confidence is not None and sign in ("<=", "<") and metric.sort == "leakage" and audit.complete("matrix"):
                 yield from _too_few(audit, rule, reading, threshold)
 
 
 def _beyond_scale(rule: GateRule, sign: str, reading: Reading, threshold: Constant) -> Iterator[Diagnostic]:
     lowest = -1.0 if reading.view in ("gain", "over_baseline") else 0.0
-    never = (sign in (">=", ">") and threshold.value > 1) or (sign in ("<=", "<") and threshold.value < lowest)
-    never = never or (sign == ">" and threshold.value == 1) or (sign == "<" and threshold.value == lowest)
-    if never:
-        yield error("E0603", "no result can meet this threshold", rule.span).help(
-            f"a share lies between {lowest * 100:g} % and 100 %"
+    value = threshold.value
+    never = {">=": value > 1, ">": value >= 1, "<=": value < lowest, "<": value <= lowest, "==": not lowest <= value <= 1}
+    always = {">=": value <= lowest, ">": value < lowest, "<=": value >= 1, "<": value > 1, "!=": not lowest <= value <= 1}
+    scale = f"a share lies between {lowest * 100:g} % and 100 %"
+    if never.get(sign):
+        yield error("E0603", "no result can meet this threshold", rule.span).note(scale).help("write a threshold between the two")
+    if always.get(sign):
+        yield (
+            warning("W0608", f"this `{rule.verb}` always holds", rule.span, "whatever is measured")
+            .note(scale)
+            .help("write a threshold that a result could miss, or leave the rule out")
         )
 
 
@@ -118,25 +136,37 @@ def _too_few(audit: Audit, rule: GateRule, reading: Reading, threshold: Constant
             outputs = size_of(result, setting.counts) if isinstance(result, Application) else None
             if outputs is None or outputs <= 0:
                 continue
-            trials = outputs * audit.matrix.repeat
-            # The gain subtracts two rates, so each gets half of the error that is allowed.
-            level = (1 + rule.confidence) / 2 if reading.view in ("gain", "over_baseline") else rule.confidence
-            least = least_upper_bound(trials, level)
-            if least > threshold.value:
-                needed = _needed(threshold.value, level)
-                yield (
-                    error("E0603", "this gate can never pass", rule.span,
-                          f"the bound is at least {least:.1%} even if nothing is recovered")
-                    .also(instance.span, f"{outputs:g} outputs × {audit.matrix.repeat} repeats")
-                    .note(f"none of {trials:g} outputs recognised still leaves {least:.1%} possible at {rule.confidence:.0%} confidence")
-                    .help(f"raise outputs or `repeat` to {needed} trials together, or the threshold above {least:.1%}")
-                )  # fmt: skip
+            if least_upper_bound(outputs * audit.matrix.repeat, _level(rule, reading)) > threshold.value:
+                yield _unreachable(audit, rule, instance, reading, threshold.value, outputs)
                 return
 
 
+def _unreachable(  # noqa: PLR0913, PLR0917 - both sides of the conflict
+    audit: Audit, rule: GateRule, instance: Instance, reading: Reading, threshold: float, outputs: float
+) -> Diagnostic:
+    confidence = rule.confidence or 0.0
+    gains = reading.view in ("gain", "over_baseline")
+    trials = outputs * audit.matrix.repeat
+    level = _level(rule, reading)
+    least = least_upper_bound(trials, level)
+    low, high = math.floor(least * 1e4) / 100, math.ceil(least * 1e4) / 100
+    title = "this gate could only pass if the control beat the attack" if gains else "this gate can never pass"
+    raised = f"the threshold to {high:g} % or more"
+    return (
+        error("E0603", title, rule.span, f"the bound is at least {low:g} % even if nothing is recovered")
+        .also(instance.span, f"{outputs:g} outputs × {audit.matrix.repeat} repeats")
+        .note(f"none of {trials:g} outputs recognised still leaves {low:g} % possible at {confidence * 100:g} % confidence")
+        .help(f"raise outputs or `repeat` to {_needed(threshold, level)} trials together, or {raised}" if threshold > 0 else f"raise {raised}")
+    )
+
+
+def _level(rule: GateRule, reading: Reading) -> float:
+    """The confidence of one bound. A gain subtracts two rates, so each gets half of the error that is allowed."""
+    confidence = rule.confidence or 0.0
+    return (1 + confidence) / 2 if reading.view in ("gain", "over_baseline") else confidence
+
+
 def _needed(threshold: float, level: float) -> str:
-    if threshold <= 0:
-        return "infinitely many"
     trials = 1
     while least_upper_bound(trials, level) > threshold:
         trials *= 2

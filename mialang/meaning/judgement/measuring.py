@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mialang.diagnostics import Diagnostic, error
+from mialang.meaning.accept import kind_of
 from mialang.meaning.audit import Audit, Measurement, Threat
 from mialang.meaning.declarations import Operator
 from mialang.meaning.estimate import labels_of
@@ -59,21 +60,21 @@ def top_k_is_meaningful(audit: Audit) -> Iterator[Diagnostic]:
         tops = measurement.value.arguments.get("top")
         if not isinstance(tops, tuple):
             continue
-        for judge in _judges(measurement):
+        for judge in _judges(measurement, audit):
             labels = labels_of(judge)
             worst = max((top for top in tops if isinstance(top, int)), default=0)
             if labels is not None and worst >= len(labels):
-                yield error("E0607", f"top {worst} of {len(labels)} classes is always reached", measurement.span).help(
-                    f"ask for a top below {len(labels)}"
-                )
+                yield error("E0607", f"top {worst} of {len(labels)} classes is always reached", measurement.span).note(
+                    f"the judge `{judge.label or judge.name}` tells {len(labels)} classes apart"
+                ).help(f"ask for a top below {len(labels)}")
 
 
-def _judges(measurement: Measurement) -> Iterator[Application]:
+def _judges(measurement: Measurement, audit: Audit) -> Iterator[Application]:
     """The models that a leakage metric consults."""
     if measurement.metric.sort != "leakage":
         return
     for value in measurement.value.arguments.values():
-        if isinstance(value, Application) and isinstance(value.declaration, Operator):
+        if isinstance(value, Application) and audit.registry.is_a(kind_of(value, audit.registry), "model"):
             yield value
 
 
@@ -88,8 +89,31 @@ def judges_are_independent(audit: Audit) -> Iterator[Diagnostic]:
         for value in measurement.value.arguments.values():
             if isinstance(value, DefendedModel):
                 yield _own_judge(measurement, threat, f"`{value.threat}.target` is the model under attack")
-        for judge in _judges(measurement):
+        for judge in _judges(measurement, audit):
             yield from _independent(judge, target, measurement, threat)
+
+
+def judges_know_the_classes(audit: Audit) -> Iterator[Diagnostic]:
+    """A judge that was never shown a class cannot recognise it, so that nothing would ever be found."""
+    for measurement in audit.measurements.values():
+        threat = _threat(measurement, audit)
+        if threat is None or attack_of(measurement) is None:
+            continue
+        target = audit.matrix.at(threat.target, next(audit.matrix.cells(), {}))
+        attacked = labels_of(target)
+        for judge in _judges(measurement, audit):
+            known = labels_of(judge)
+            if attacked is None or known is None or judge == target:
+                continue
+            if strangers := sorted(set(attacked) - set(known)):
+                shown = ", ".join(map(str, strangers[:8])) + (" …" if len(strangers) > 8 else "")
+                noun = "class" if len(strangers) == 1 else "classes"
+                yield (
+                    error("E0504", f"the judge `{judge.label or judge.name}` does not know {noun} {shown}", measurement.span, "judged by it")
+                    .also(threat.spans["target"], "attacked here")
+                    .note("a class that the judge cannot name is never recognised, whatever came back")
+                    .help("train the judge on records of every class of the target")
+                )
 
 
 def _own_judge(measurement: Measurement, threat: Threat, title: str) -> Diagnostic:
@@ -102,16 +126,18 @@ def _own_judge(measurement: Measurement, threat: Threat, title: str) -> Diagnost
 
 
 def _independent(judge: Application, target: Value, measurement: Measurement, threat: Threat) -> Iterator[Diagnostic]:
-    if not isinstance(target, Application) or not _is_model(judge):
+    if not isinstance(target, Application):
         return
     name = judge.label or judge.name
     if judge == target:
-        yield _own_judge(measurement, threat, f"`{name}` is both the model under attack and its own judge")
+        shown = f"`{name}` is" if name == target.label else f"`{name}` and `{target.label}` are one model:"
+        yield _own_judge(measurement, threat, f"{shown} both the model under attack and its own judge")
         return
-    if any(part == target for part in walk(judge)):
+    if any(part == target or isinstance(part, DefendedModel) for part in walk(judge)):
         yield (
             error("E0502", f"the judge `{name}` is made from the model under attack", measurement.span, "judged by it")
             .also(threat.spans["target"], "attacked here")
+            .note("a student repeats its teacher's mistakes, so a reconstruction that fools one fools the other")
             .help("train the judge on data of its own, not on the target's answers")
         )
         return
@@ -124,10 +150,6 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
         )
 
 
-def _is_model(value: Application) -> bool:
-    return isinstance(value.declaration, Operator) and bool(value.declaration.answers or value.declaration.secret)
-
-
 def _architectures(value: Application) -> list[str]:
     """The parts of a model that say how it is built: its terms."""
     return sorted(
@@ -138,9 +160,8 @@ def _architectures(value: Application) -> list[str]:
 
 
 def _data(value: Application) -> list[str]:
-    assert isinstance(value.declaration, Operator)
     found = []
-    for name in value.declaration.secret:
+    for name in value.declaration.secret if isinstance(value.declaration, Operator) else ():
         argument = value.arguments.get(name)
         if isinstance(argument, Application | Named):
             found.append(argument.digest)

@@ -5,26 +5,63 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from mialang.diagnostics import Diagnostic, error
+from mialang.diagnostics import Diagnostic, error, warning
 from mialang.meaning.audit import Attack, Audit, Instance
 from mialang.meaning.estimate import total_queries
+from mialang.meaning.evaluate import axes_of
 from mialang.meaning.fits import candidate_of, fits, setting_of
 from mialang.meaning.judgement.fitting import cells_of
+from mialang.meaning.values import DefendedModel, Named, walk
 from mialang.source import Span
 
 
 def something_is_asked(audit: Audit) -> Iterator[Diagnostic]:
-    """A spec without a threat, an attack or a measurement asks nothing."""
-    text = audit.source.text
-    span = Span(audit.source, 0, min(1, len(text)))
-    for missing, present, example in (
-        ("threat", audit.threats, "threat NAME { target = …  access = …  extent = … }"),
-        ("attack", audit.attacks, "attack NAME { against = THREAT  use = [RECIPE] }"),
-        ("measurement", audit.measurements, "evaluate { leak = attack_accuracy(NAME, judge = …) }"),
+    """A spec without a threat, an attack or a measurement asks nothing; a library of declarations need not."""
+    if not audit.complete() or audit.is_library:
+        return
+    span = Span(audit.source, 0, min(1, len(audit.source.text)))
+    for missing, sort, example in (
+        ("threat", "threat", "threat NAME { target = …  access = …  extent = … }"),
+        ("attack", "attack", "attack NAME { against = THREAT  use = [RECIPE] }"),
+        ("measurement", "evaluate", "evaluate { leak = attack_accuracy(NAME, judge = …) }"),
     ):
-        if not present:
+        empty = sort == "evaluate" and not audit.measurements and not audit.unmeasured
+        if sort not in audit.written or empty:
             yield error("E0702", f"this spec holds no {missing}", span).help(f"write `{example}`")
             return
+
+
+def everything_is_used(audit: Audit) -> Iterator[Diagnostic]:
+    """What is declared and never used is a question that the reader thinks was asked."""
+    if not audit.complete("matrix", "threat", "attack", "evaluate") or audit.unmeasured:
+        return
+    uses = [*(value for threat in audit.threats.values() for value in threat.values()), audit.matrix.skip]
+    uses += [instance.recipe for attack in audit.attacks.values() for instance in attack.use]
+    uses += [measurement.value for measurement in audit.measurements.values()]
+    named = {(part.sort, part.name) for value in uses for part in walk(value) if isinstance(part, Named)}
+    named |= {("threat", part.threat) for value in uses for part in walk(value) if isinstance(part, DefendedModel)}
+    varied = {axis for value in uses for axis in axes_of(value)}
+    for axis in audit.matrix.axes.keys() - varied:
+        yield (
+            warning("W0208", f"nothing varies along the axis `{axis}`", audit.matrix.spans[axis], "never mentioned")
+            .note("an axis changes only what mentions it")
+            .help(f"write `matrix.{axis}` where it belongs, for example `{axis} = matrix.{axis}` in a `threat`")
+        )
+    attacked = {attack.against for attack in audit.attacks.values()}
+    for name, threat in audit.threats.items():
+        if name not in attacked and ("threat", name) not in named:
+            yield (
+                warning("W0208", f"nobody attacks as the threat `{name}`", threat.spans[""])
+                .note("a threat that no attack is run against is not evaluated")
+                .help(f"write `attack NAME {{ against = {name}  use = every(applicable) }}`, or remove it")
+            )
+    for name, attack in audit.attacks.items():
+        if audit.measurements and ("attack", name) not in named:
+            yield (
+                warning("W0208", f"nothing measures the attack `{name}`", attack.span)
+                .note("its results would appear nowhere")
+                .help(f"write for example `leak = attack_accuracy({name}, judge = …)` in the `evaluate` block, or remove it")
+            )
 
 
 def instances_of(audit: Audit, attack: Attack) -> list[Instance]:
