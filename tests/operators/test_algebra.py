@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -42,7 +43,8 @@ def point(n=2):
 @given(terms)
 def test_the_printed_formula_computes_the_same_values(term):
     values = {name: torch.tensor(leaf.values, dtype=torch.float64) for name, leaf in LEAVES.items()}
-    expected = eval(term.formula(), {}, values) * torch.ones(2, dtype=torch.float64)
+    spread = re.sub(r"\d+", lambda digits: f"torch.tensor({digits.group()}.0, dtype=torch.float64)", term.formula())
+    expected = eval(spread, {"torch": torch}, values) * torch.ones(2, dtype=torch.float64)
     torch.testing.assert_close(term(point()).double(), expected, equal_nan=True, rtol=1e-5, atol=1e-8)
 
 
