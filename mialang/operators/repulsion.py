@@ -10,6 +10,7 @@ import torch
 from mialang.operators.candidates import Candidates
 from mialang.operators.handles import Handle
 from mialang.operators.run import Run
+from mialang.operators.search import rows_that_fit
 from mialang.operators.selection import rank_within
 from mialang.operators.spaces import Space
 
@@ -128,10 +129,15 @@ class _Climb:
         directions = torch.randn(len(flat), self.points, flat.shape[1], generator=self.run.generator)
         directions = directions / directions.norm(dim=2, keepdim=True)
         sphere = flat[:, None] + radius[:, None, None] * directions
-        answers = self.of.ask("label", self.over.decode(sphere.reshape(-1, *code.shape[1:])))
+        answers = self._labels(sphere.reshape(-1, *code.shape[1:]))
         keeps = answers.reshape(len(code), self.points) == labels[:, None]
         away = (directions * ~keeps[:, :, None]).mean(1)
         step = (radius / 3).clamp_max(self.stride)
         moved = self.over.project((flat - step[:, None] * away).reshape(code.shape))
-        kept = self.of.ask("label", self.over.decode(moved)) == labels
-        return moved, keeps.float().mean(1) > self.inside, kept
+        return moved, keeps.float().mean(1) > self.inside, self._labels(moved) == labels
+
+    def _labels(self, code: torch.Tensor) -> torch.Tensor:
+        rows = rows_that_fit(math.prod(self.of.shape))
+        return torch.cat(
+            [self.of.ask("label", self.over.decode(code[at : at + rows])) for at in range(0, len(code), rows)]
+        )

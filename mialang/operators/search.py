@@ -49,7 +49,7 @@ def descend(
     code = over.start(len(labels), run.generator).to(run.device)
     with torch.inference_mode():
         size = over.decode(code[:1]).numel()
-    rows = max(1, MEMORY // (size * FOOTPRINT))
+    rows = rows_that_fit(size)
     chunks = [slice(at, at + rows) for at in range(0, len(labels), rows)]
     found = []
     for number, chunk in enumerate(chunks):
@@ -67,6 +67,11 @@ def descend(
         attempted=tuple(units),
         code=codes.cpu(),
     )
+
+
+def rows_that_fit(size: int) -> int:
+    """Return how many candidates of `size` values may be worked on at once."""
+    return max(1, MEMORY // (size * FOOTPRINT))
 
 
 @dataclass
