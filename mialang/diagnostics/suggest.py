@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher
 
 ALIKE = 0.6  # how alike two words must be for one to be a slip of the other
 LONGEST = 100  # longer words are no slips of anything
@@ -14,6 +13,7 @@ def closest(word: str, known: Iterable[str], most: int = 1, alike: float = ALIKE
 
     Case and the difference between `_` and `-` do not count; a prefix of at least three letters does.
     """
+    from difflib import SequenceMatcher  # noqa: PLC0415 - only slips need it
 
     def folded(text: str) -> str:
         return text.casefold().replace("-", "_")

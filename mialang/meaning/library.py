@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 
 import mialang
@@ -35,6 +33,10 @@ def error_pages() -> Path:
 @cache
 def package_library(name: str) -> Path | None:
     """The folder of `.mia` files that an installed package offers under a name, without importing the package."""
+    # Only a spec that imports from a package pays for looking through the installed ones.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+    from importlib.util import find_spec  # noqa: PLC0415
+
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.name == name:
             found = find_spec(entry.value.partition(":")[0])
