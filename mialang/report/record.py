@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,18 +59,25 @@ class Record:
         failures = {name: failure["title"] for name, failure in self.outcome.get("failures", {}).items()}
         for name, cause in self.outcome.get("skipped", {}).items():
             failures[name] = f"`{self.plan.nodes[cause].label}` failed: {failures.get(cause, '')}"
+        for name in self.outcome.get("unfinished", ()):
+            failures[name] = "the time budget was spent before it was run"
         return failures
 
     @cached_property
     def evidence(self) -> Evidence:
         """What was measured."""
         values = {name: action.value for name, action in self.actions.items() if action.kind == "measurement"}
-        return Evidence(self.plan, values, self.reasons)
+        return Evidence(self.plan, values, self.reasons, frozenset(self.outcome.get("unfinished", ())))
 
     @cached_property
     def verdict(self) -> Verdict:
         """What it means for the gates."""
         return judge(self.evidence, self.outcome.get("failures", {}))
+
+    @property
+    def isolation(self) -> str:
+        """What stood between attacks and the private data besides handles."""
+        return str(self.outcome.get("isolation", "none"))
 
     # -- looking closer --------------------------------------------------------------------------------------------
 
@@ -101,9 +109,9 @@ class Record:
     def upstream(self, node: str) -> list[Node]:
         """A node and everything that it rests on, nearest first."""
         seen: dict[str, None] = {}
-        pending = [node]
+        pending = deque([node])
         while pending:
-            name = pending.pop(0)
+            name = pending.popleft()
             if name not in seen:
                 seen[name] = None
                 pending.extend(self.plan.nodes[name].inputs)

@@ -131,7 +131,7 @@ def as_json(record: Record) -> dict[str, Json]:
         ],
         "seconds": record.outcome.get("seconds"),
         "controls": plan.controls,
-        "isolation": "none",
+        "isolation": record.isolation,
     }
 
 

@@ -1,0 +1,168 @@
+"""The threats: prose, what was given away, what was checked first, and the models and instruments at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mialang.plan.model import Node, ThreatPlan
+from mialang.report.phrases import call_words
+from mialang.report.record import Record
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class GivenView:
+    """Something that an adversary was handed: what it is, where it comes from, who reads it."""
+
+    item: str
+    source: str
+    records: str
+    readers: str
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """A fact that was checked before any attack."""
+
+    what: str
+    found: str
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A model at work: a target or a judge.
+
+    Attributes:
+        measured: accuracies that its step noted.
+        copies: how many of it there are (repeats draw anew, training defenses make others).
+    """
+
+    name: str
+    role: str
+    made: str
+    data: str
+    measured: str
+    copies: int
+
+
+@dataclass(frozen=True)
+class ThreatsView:
+    """What the section says."""
+
+    threats: tuple[ThreatPlan, ...]
+    given: tuple[GivenView, ...]
+    checks: tuple[CheckView, ...]
+    models: tuple[ModelView, ...]
+    controls: bool
+    isolation: str
+
+
+def view(record: Record) -> ThreatsView:
+    """What the section says."""
+    return ThreatsView(
+        threats=record.plan.threats,
+        given=tuple(_given(record)),
+        checks=tuple(_checks(record)),
+        models=tuple(_models(record)),
+        controls=record.plan.controls,
+        isolation=record.isolation,
+    )
+
+
+# -- what was given away -------------------------------------------------------------------------------------------
+
+
+def _given(record: Record) -> Iterable[GivenView]:
+    readers = _readers(record)
+    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    for node in record.plan.nodes.values():
+        if node.role not in ("grant", "held"):
+            continue
+        sources = [each for each in node.inputs if record.plan.nodes[each].role != "handle"]
+        count = next((str(record.notes(each)["records"]) for each in (node.id, *sources) if "records" in record.notes(each)), "")
+        key = (_said(node), ", ".join(record.plan.nodes[each].label for each in sources), count)
+        found.setdefault(key, {}).update(dict.fromkeys(readers.get(node.id, ())))
+    for (item, source, count), who in found.items():
+        yield GivenView(item, source, f"{int(count):,}" if count.isdigit() else count, ", ".join(who))
+
+
+def _said(node: Node) -> str:
+    item = str(node.params.get("item", node.label)).replace("_", " ")
+    return item if node.role == "grant" else f"leaked {item}"
+
+
+def _readers(record: Record) -> dict[str, dict[str, None]]:
+    """Which attacks read each grant: those that rest on it without a control in between."""
+    found: dict[str, dict[str, None]] = {}
+    for arm in record.plan.arms:
+        if arm.node is None or arm.repeat or arm.arm == "blind":
+            continue
+        who = arm.instance if arm.arm == "attack" else arm.baseline
+        for node in record.upstream(arm.node):
+            if node.role in ("grant", "held"):
+                found.setdefault(node.id, {})[who] = None
+    return found
+
+
+# -- what was checked ----------------------------------------------------------------------------------------------
+
+
+def _checks(record: Record) -> Iterable[CheckView]:
+    for node in record.plan.nodes.values():
+        if node.role != "check":
+            continue
+        between = " and ".join(record.plan.nodes[each].label for each in node.inputs)
+        how = ", ".join(f"{name} {value}" for name, value in node.params.items() if isinstance(value, str))
+        what = f"{node.label.replace('_', ' ')}: {between}" + (f" ({how})" if how else "")
+        notes = record.notes(node.id)
+        facts = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in notes.items() if _plain(value))
+        yield CheckView(what, facts or record.reasons.get(node.id, "it was not run"))
+
+
+# -- models --------------------------------------------------------------------------------------------------------
+
+
+def _models(record: Record) -> Iterable[ModelView]:
+    groups: dict[tuple[str, str, str, str], list[Node]] = {}
+    for node in record.plan.nodes.values():
+        if node.role in ("target", "judge") and node.python:
+            key = (node.label, node.role, _made(node.params), ", ".join(_sources(node, record)))
+            groups.setdefault(key, []).append(node)
+    for (name, role, made, data), nodes in groups.items():
+        yield ModelView(name.replace("_", " "), role, made, data, _measured(nodes, record), len(nodes))
+
+
+def _made(params: Mapping[str, Json]) -> str:
+    shown = {name: value for name, value in params.items() if value not in (None, [], "") and not _is_reference(value)}
+    return ", ".join(f"{name} = {call_words(value)}" for name, value in shown.items())
+
+
+def _is_reference(value: Json) -> bool:
+    return isinstance(value, Mapping) and bool({"$node", "$model", "$handle"} & value.keys())
+
+
+def _sources(node: Node, record: Record) -> list[str]:
+    found = []
+    for each in node.inputs:
+        count = record.notes(each).get("records")
+        found.append(record.plan.nodes[each].label + (f" ({count:,} records)" if isinstance(count, int) else ""))
+    return found
+
+
+def _measured(nodes: list[Node], record: Record) -> str:
+    names = dict.fromkeys(name for node in nodes for name in record.notes(node.id) if name.endswith("accuracy"))
+    said = []
+    for name in names:
+        values = [float(record.notes(node.id)[name]) for node in nodes if name in record.notes(node.id)]
+        low, high = f"{min(values):.1%}".replace("%", " %"), f"{max(values):.1%}".replace("%", " %")
+        said.append(f"{name.replace('_', ' ')} {low if low == high else f'{low} to {high}'}")
+    failed = [record.reasons[node.id] for node in nodes if node.id in record.reasons]
+    return ", ".join(said + failed[:1]) or "not available: no accuracy was noted"
+
+
+def _plain(value: Json) -> bool:
+    """Whether a note is a count or a truth; texts and lists may quote records."""
+    return isinstance(value, int | float | bool)
