@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -93,12 +93,22 @@ def introduction(*, reveal: bool) -> Markup:
 def show(exhibit: Exhibit) -> Markup:
     """All cards of an attack block."""
     gallery = _Gallery(exhibit)
-    attacks = [gallery.card(stand, "attack") for stand in exhibit.stands("attack")]
-    baselines = [gallery.card(stand, "baseline") for stand in exhibit.stands("baseline")]
+    attacks = _gathered(gallery.card(stand, "attack") for stand in exhibit.stands("attack"))
+    baselines = _gathered(gallery.card(stand, "baseline") for stand in exhibit.stands("baseline"))
     return render(
         "images.html", attacks=attacks, baselines=baselines, unit=exhibit.unit, reveal=exhibit.reveal,
         without=gallery.room.without,
     )  # fmt: skip
+
+
+def _gathered(cards: Iterable[Card]) -> list[Card]:
+    """The cards, with what is missing for one reason told once."""
+    found: dict[object, Card] = {}
+    for number, card in enumerate(cards):
+        alike = (card.name, card.missing, card.reason) if card.missing else number
+        before = found.get(alike)
+        found[alike] = card if before is None else replace(before, cells=(*before.cells, *card.cells))
+    return list(found.values())
 
 
 class _Gallery:

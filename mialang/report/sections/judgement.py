@@ -65,10 +65,10 @@ class GateView:
 
 @dataclass(frozen=True)
 class FailureView:
-    """A node that failed, and how many others could not run because of it."""
+    """Nodes that failed for one and the same reason, and how many others could not run because of them."""
 
     label: str
-    node: str
+    nodes: tuple[str, ...]
     title: str
     note: str
     help: str
@@ -246,7 +246,10 @@ def _told_apart(rule: RuleVerdict, unit: str, record: Record) -> str:
 
 def _failures(record: Record) -> tuple[FailureView, ...]:
     because = Counter(record.outcome.get("skipped", {}).values())
+    alike: dict[tuple[str, str, str, str], list[str]] = {}
+    for name, each in record.outcome.get("failures", {}).items():
+        alike.setdefault((record.plan.nodes[name].label, each["title"], each["note"], each["help"]), []).append(name)
     return tuple(
-        FailureView(record.plan.nodes[name].label, name, each["title"], each["note"], each["help"], because[name])
-        for name, each in record.outcome.get("failures", {}).items()
+        FailureView(label, tuple(names), title, note, help_, sum(because[name] for name in names))
+        for (label, title, note, help_), names in alike.items()
     )

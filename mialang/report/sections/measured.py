@@ -47,7 +47,7 @@ class CellView:
 
 @dataclass(frozen=True)
 class MeasuredView:
-    """One field of one measurement."""
+    """One field of one measurement; there is no plot where there is no figure."""
 
     name: str
     anchor: str
@@ -56,7 +56,7 @@ class MeasuredView:
     unit: str
     direction: str
     leaks: bool
-    plot: Markup
+    plot: Markup | None
     keys: tuple[tuple[Markup, str], ...]
     limits: tuple[tuple[str, str], ...]
     cells: tuple[CellView, ...]
@@ -89,6 +89,7 @@ def _measured(plan: MeasurementPlan, field: str, record: Record, empty: Mapping[
         cells.append(CellView(title or EVERYWHERE, tuple(rows)))
         groups.append(Group(title, tuple(group), here))
     shown = dict.fromkeys(line.series for group in groups for line in group.lines)
+    known = any(not isinstance(line.value, Missing) for group in groups for line in group.lines)
     series: list[str] = [*shown, *(["gain"] if any(line.gain for group in groups for line in group.lines) else [])]
     return MeasuredView(
         name=name,
@@ -98,7 +99,7 @@ def _measured(plan: MeasurementPlan, field: str, record: Record, empty: Mapping[
         unit=unit_words(plan.unit),
         direction=_direction(plan),
         leaks=plan.sort == "leakage",
-        plot=interval_plot(groups, plan.unit, f"{name}, {unit_words(plan.unit)}"),
+        plot=interval_plot(groups, plan.unit, f"{name}, {unit_words(plan.unit)}") if known else None,
         keys=tuple((key_mark(each), SERIES[each]) for each in series),
         limits=tuple(_limit_words(limits, plan.unit)),
         cells=tuple(cells),
