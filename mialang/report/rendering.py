@@ -17,6 +17,11 @@ def coded(text: str) -> Markup:
     return Markup(QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
+def breakable(text: str) -> Markup:
+    """A name that may be broken after its underscores."""
+    return Markup(str(escape(text)).replace("_", "_<wbr>"))  # noqa: S704 - escaped before
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun: `1 cell`, `3 cells`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
@@ -31,7 +36,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(coded=coded)
+    environment.filters.update(coded=coded, breakable=breakable)
     environment.globals.update(counted=counted)
     return environment
 

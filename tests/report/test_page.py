@@ -20,7 +20,7 @@ from mialang.report.page import as_page
 from mialang.report.sections import reconstructions
 from tests.report.audits import GMI, SPEC, THREAT, UTILITY, Audit, audit, limit
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 HOSTILE = '<script>alert("x")</script> & \' " `</code>`'
 
 
