@@ -44,7 +44,8 @@ class Run:
             except OSError as problem:
                 raise StoreError(f"no run can be kept in `{store.root}`: {problem.strerror}") from problem
             write_whole(folder / "spec.mia", plan.spec.encode())
-            write_whole(folder / "plan.json", canonical(plan.model_dump(mode="json")))
+            # Nodes keep their order, inputs before what uses them, so the keys are not sorted.
+            write_whole(folder / "plan.json", json.dumps(plan.model_dump(mode="json")).encode())
             return cls(name, folder)
         raise StoreError(f"there are too many runs called `{base}`")
 

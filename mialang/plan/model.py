@@ -172,11 +172,12 @@ class AttackPlan(Frozen):
 
 
 class ThreatPlan(Frozen):
-    """A threat in words, for the report."""
+    """A threat in words, for the report; `queries` is the budget of questions, None where nobody counts."""
 
     name: str
     prose: tuple[str, ...]
     access: str
+    queries: float | None
     prior: str
     extent: str
     modality: str
@@ -226,7 +227,7 @@ class Plan(Frozen):
     @property
     def key(self) -> str:
         """A digest of the plan."""
-        return digest(self.model_dump(mode="json", exclude={"spec_name"}))
+        return digest(self.model_dump(mode="json", exclude={"spec_name", "findings"}))
 
     def edges(self) -> Iterator[tuple[str, str]]:
         """Every dependency, from what is needed to what needs it."""

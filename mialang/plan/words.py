@@ -187,6 +187,7 @@ def threat_plan(audit: Audit, threat: Threat) -> ThreatPlan:
         name=threat.name,
         prose=tuple(prose),
         access=access_words(setting.granted),
+        queries=setting.granted.queries if math.isfinite(setting.granted.queries) else None,
         prior=kind,
         extent=setting.extent.words(),
         modality=modality,

@@ -100,7 +100,8 @@ def _gate(gate: GatePlan, evidence: Evidence) -> GateVerdict:
 
 def _rule(rule: RulePlan, evidence: Evidence) -> RuleVerdict:
     cells = tuple(_cell(rule, cell, evidence) for cell in rule.cells)
-    status = max((cell.status for cell in cells), key=SEVERITY.index, default="pass")
+    # A rule that covers no cell says nothing, and nothing is no pass.
+    status = max((cell.status for cell in cells), key=SEVERITY.index, default="inconclusive")
     return RuleVerdict(rule, status, cells)
 
 

@@ -161,7 +161,7 @@ class Audit:
 
 
 THREAT = ThreatPlan(
-    name="insider", prose=("`insider` attacks `victim`.", "It sees: label."), access="label; 5,000 queries", prior="public",
+    name="insider", prose=("`insider` attacks `victim`.", "It sees: label."), access="label; 5,000 queries", queries=5_000, prior="public",
     extent="prototype per class", modality="image", strict=True, fixed_model=False,
 )  # fmt: skip
 GMI = AttackPlan(

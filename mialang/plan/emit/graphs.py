@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mialang.plan.model import Node, Plan
+from mialang.plan.model import Node, Plan, digest
 
 SHAPES = {
     "data": ("[(", ")]", "cylinder"),
@@ -39,7 +39,7 @@ def fold(plan: Plan, *, whole: bool = False) -> Drawing:
     names: dict[str, str] = {}
     for node in plan.nodes.values():
         inputs = ",".join(sorted({shape[each] for each in node.inputs}))
-        shape[node.id] = node.id if whole else f"{node.role}:{node.label}({inputs})"
+        shape[node.id] = node.id if whole else digest([node.role, node.label, inputs])
         names.setdefault(shape[node.id], node.id)
     counts = Counter(shape.values())
     boxes = {form: (plan.nodes[names[form]], counts[form]) for form in dict.fromkeys(shape.values())}
