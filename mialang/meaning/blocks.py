@@ -74,15 +74,18 @@ def _typed(block: tree.Block, evaluator: Evaluator) -> Value:
     if not isinstance(declared, Reference) or not isinstance(declared.declaration, Operator):
         return evaluator.report(
             error("E0210", f"{describe(declared, evaluator.registry)} is no type of {kind}", block.type.span).help(
-                "types come from modules such as `std.image`: `image.Digits`, `image.Classifier`"
+                makers_of(wanted, evaluator.registry)
             )
         )
     declaration = declared.declaration
     if not evaluator.registry.is_a(declaration.returns, wanted):
         returns = declaration.returns
         return evaluator.report(
-            error("E0210", f"`{block.type.text}` makes {with_article(returns)}, and a `{kind}` needs {with_article(wanted)}", block.type.span)
-            .help(makers_of(wanted, evaluator.registry))
+            error(
+                "E0210",
+                f"`{block.type.text}` makes {with_article(returns)}, and a `{kind}` needs {with_article(wanted)}",
+                block.type.span,
+            ).help(makers_of(wanted, evaluator.registry))
         )
     if kind == "target" and "defense" not in declaration.by_name:
         for attribute in block.attributes():
@@ -116,8 +119,12 @@ def _source_problem(block: tree.Block, value: Application) -> Diagnostic | None:
     if data and fixed:
         spans = {attribute.name.text: attribute.span for attribute in block.attributes()}
         title = f"`{block.name}` is trained and has its weights given"
-        finding = error("E0215", title, spans.get(fixed[0], block.head), "fixed by this").also(spans.get(data[0], block.head), "trained on this")
-        return finding.note("given weights are never trained again, so the data would say nothing about them").help("keep one of them")
+        finding = error("E0215", title, spans.get(fixed[0], block.head), "fixed by this").also(
+            spans.get(data[0], block.head), "trained on this"
+        )
+        return finding.note("given weights are never trained again, so the data would say nothing about them").help(
+            "keep one of them"
+        )
     return None
 
 
@@ -153,9 +160,7 @@ def _prior(block: tree.Block, evaluator: Evaluator) -> Value:
             continue
         items[name] = fitted
         spans[name] = attribute.span
-    asserts = tuple(
-        fact for entry in block.entries if isinstance(entry, tree.Rule) for fact in _fact(entry, evaluator)
-    )
+    asserts = tuple(fact for entry in block.entries if isinstance(entry, tree.Rule) for fact in _fact(entry, evaluator))
     return PriorValue(block.name, items, asserts, spans) if sound else Unknown()
 
 

@@ -13,7 +13,7 @@ from mialang.syntax import tree
 
 LITERALS = {
     "a list of names": "`[scores, label]`",
-    "one name": "`image`, without brackets",
+    "one name": "`scores`, without brackets",
     "a text in quotes": '`"package.module:function"`',
     "`true` or `false`": "`true`",
     "a whole number": "`1`",
