@@ -1,6 +1,6 @@
 """How fast the language is: `check` as a whole process, a long spec, a plan of 10,000 nodes.
 
-    python benchmarks/language_speed.py
+python benchmarks/language_speed.py
 """
 
 from __future__ import annotations
@@ -41,8 +41,12 @@ def long_spec(lines: int) -> str:
 def many_cells() -> str:
     """The tiny audit over 125 numbers of steps and five repeats: about 10,000 nodes."""
     steps = ", ".join(map(str, range(1, 126)))
-    text = TINY.read_text().replace("matrix {\n", f"matrix {{\n  steps = [{steps}]\n").replace("= 2\n\nlet", "= 5\n\nlet")
-    text = text.replace("gan_steps = 5, steps = 5, starts = 2, keep = 2)", "gan_steps = 5, steps = matrix.steps, starts = 2, keep = 2)")
+    text = (
+        TINY.read_text().replace("matrix {\n", f"matrix {{\n  steps = [{steps}]\n").replace("= 2\n\nlet", "= 5\n\nlet")
+    )
+    text = text.replace(
+        "gan_steps = 5, steps = 5, starts = 2, keep = 2)", "gan_steps = 5, steps = matrix.steps, starts = 2, keep = 2)"
+    )
     return text.replace("gan_steps = 5, epochs = 1, steps = 5", "gan_steps = 5, epochs = 1, steps = matrix.steps")
 
 
@@ -54,7 +58,9 @@ def timed(text: str) -> tuple[float, int]:
 
 def main() -> None:
     times = whole_process()
-    print(f"check specs/quickstart.mia: median {statistics.median(times):.3f} s, {min(times):.3f} to {max(times):.3f}, {len(times)} runs")
+    print(
+        f"check specs/quickstart.mia: median {statistics.median(times):.3f} s, {min(times):.3f} to {max(times):.3f}, {len(times)} runs"
+    )
     previous = None
     for lines in (1_250, 2_500, 5_000, 10_000):
         text = long_spec(lines)
@@ -70,7 +76,9 @@ def main() -> None:
     assert prove_flow(plan) == []
     key = plan.key
     total = time.perf_counter() - start
-    print(f"compile {len(plan.nodes):,} nodes: {total:.2f} s (lowering {lowered:.2f} s, the rest flow proof and digest {key[:8]})")
+    print(
+        f"compile {len(plan.nodes):,} nodes: {total:.2f} s (lowering {lowered:.2f} s, the rest flow proof and digest {key[:8]})"
+    )
 
 
 if __name__ == "__main__":

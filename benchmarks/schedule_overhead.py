@@ -1,6 +1,6 @@
 """What a node costs besides its work: 10,000 trivial nodes through the store, once computed, once known.
 
-    python benchmarks/schedule_overhead.py
+python benchmarks/schedule_overhead.py
 """
 
 from __future__ import annotations

@@ -50,7 +50,9 @@ def test_python_takes_exactly_what_is_declared(declaration: Any) -> None:
     signature = inspect.signature(function_of(declaration))
     declared = {parameter.name for parameter in declaration.parameters}
     if isinstance(declaration, ObservableDeclaration):
-        expected = {"of", "records", "size", "permuted", "run"} if declaration.artefact else {"answer", "classes"} | declared
+        expected = (
+            {"of", "records", "size", "permuted", "run"} if declaration.artefact else {"answer", "classes"} | declared
+        )
     elif isinstance(declaration, DefenseDeclaration):
         expected = declared | ({"of", "run"} if declaration.acts in ("data", "model") else set())
         expected -= {"on"}
@@ -81,7 +83,9 @@ def test_recipes_carry_citation_and_fidelity_note() -> None:
     for recipe in recipes:
         if not recipe.baseline:
             assert recipe.fidelity, recipe.name
-            assert any(word in recipe.citation for word in ("arXiv", "CCS", "USENIX", "S&P", "ACL", "EMNLP", "NeurIPS")), recipe.name
+            assert any(
+                word in recipe.citation for word in ("arXiv", "CCS", "USENIX", "S&P", "ACL", "EMNLP", "NeurIPS")
+            ), recipe.name
 
 
 def test_a_recipe_is_a_page_named_after_it() -> None:
@@ -114,7 +118,11 @@ def test_artefact_kinds_that_steps_return_can_be_restored() -> None:
 def test_models_answer_natively_what_is_declared() -> None:
     declarations, modules = shipped()
     for declaration in declarations:
-        if isinstance(declaration, Operator) and modules.registry.is_a(declaration.returns, "model") and declaration.answers:
+        if (
+            isinstance(declaration, Operator)
+            and modules.registry.is_a(declaration.returns, "model")
+            and declaration.answers
+        ):
             made = [KINDS[name] for name in modules.registry.ancestors(declaration.returns) if name in KINDS]
             natives = set().union(*(getattr(each, "natives", ()) for each in made))
             assert set(declaration.answers) == natives, declaration.identity

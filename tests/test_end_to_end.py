@@ -16,7 +16,9 @@ TINY = ROOT / "tests" / "good" / "tiny.mia"
 
 
 def mialang(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "mialang", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "mialang", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +79,17 @@ def test_the_script_makes_the_same_digests(audited: tuple[Path, dict[str, Any]],
     store, verdict = audited
     script = tmp_path / "audit.py"
     assert mialang("compile", TINY, "--to", "python", "-o", script).returncode == 0
-    done = subprocess.run([sys.executable, script, "--threads", "1"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, script, "--threads", "1"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     made = {name: digest for digest, name in (line.split("  ") for line in done.stdout.splitlines() if "  " in line)}
     kept = json.loads((store / "runs" / verdict["run"] / "outcome.json").read_text())["nodes"]
     assert made == {name: node["output"] for name, node in kept.items()}
 
 
-def test_damage_to_the_store_is_found_and_mended_with_a_warning(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_damage_to_the_store_is_found_and_mended_with_a_warning(
+    audited: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     shutil.copytree(audited[0], store)
     blobs = sorted((store / "blobs").rglob("*.safetensors"))
@@ -155,7 +161,10 @@ def test_overlap_that_only_the_data_show_stops_the_attack(tmp_path: Path) -> Non
 
 
 def test_a_missing_data_file_is_a_failed_node_with_a_next_step(tmp_path: Path) -> None:
-    text = TINY.read_text().replace('image.Digits { split = "train"  classes = 0..2  limit = 90 }', 'image.Npz { path = "gone.npz"  classes = 0..2 }')
+    text = TINY.read_text().replace(
+        'image.Digits { split = "train"  classes = 0..2  limit = 90 }',
+        'image.Npz { path = "gone.npz"  classes = 0..2 }',
+    )
     (tmp_path / "audit.mia").write_text(text)
     done = mialang("run", "audit.mia", "--threads", "1", cwd=tmp_path)
     assert done.returncode == 4
@@ -165,7 +174,9 @@ def test_a_missing_data_file_is_a_failed_node_with_a_next_step(tmp_path: Path) -
 
 
 def test_training_that_diverges_fails_its_node_and_the_rest_goes_on(tmp_path: Path) -> None:
-    text = TINY.read_text().replace("image.mlp(hidden = 16)  trained = secret", "image.mlp(hidden = 16)  trained = secret  lr = 1e18")
+    text = TINY.read_text().replace(
+        "image.mlp(hidden = 16)  trained = secret", "image.mlp(hidden = 16)  trained = secret  lr = 1e18"
+    )
     (tmp_path / "audit.mia").write_text(text)
     done = mialang("run", "audit.mia", "--threads", "1", cwd=tmp_path)
     assert done.returncode == 4
@@ -173,4 +184,6 @@ def test_training_that_diverges_fails_its_node_and_the_rest_goes_on(tmp_path: Pa
     outcome = json.loads((newest(tmp_path / ".mialang") / "outcome.json").read_text())
     assert {name.split("-")[0] for name in outcome["failures"]} == {"victim"}
     assert any(name.startswith("wgan_gp") for name in outcome["nodes"])
-    assert all("not a number" in failure["title"] or "NaN" in failure["title"] for failure in outcome["failures"].values())
+    assert all(
+        "not a number" in failure["title"] or "NaN" in failure["title"] for failure in outcome["failures"].values()
+    )

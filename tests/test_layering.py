@@ -10,7 +10,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mialang"
 # From the bottom up; rooms on one line do not know each other.
-ROOMS = [["source"], ["diagnostics"], ["threat"], ["syntax", "operators"], ["meaning"], ["plan"], ["engine"], ["report"], ["cli"]]
+ROOMS = [
+    ["source"],
+    ["diagnostics"],
+    ["threat"],
+    ["syntax", "operators"],
+    ["meaning"],
+    ["plan"],
+    ["engine"],
+    ["report"],
+    ["cli"],
+]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 HEAVY = {"torch", "transformers", "torch_geometric", "opacus", "sklearn", "torchmetrics"}
 MODALITIES = {"image", "images", "text", "texts", "graph", "graphs", "pixels", "edges"}
@@ -48,7 +58,9 @@ def test_rooms_import_downwards(path: Path) -> None:
             continue
         other = room_of(module)
         if other in LEVEL:
-            assert other == room or LEVEL[other] < LEVEL[room], f"{path.relative_to(ROOT)}:{line}: {room} imports {other}"
+            assert other == room or LEVEL[other] < LEVEL[room], (
+                f"{path.relative_to(ROOT)}:{line}: {room} imports {other}"
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

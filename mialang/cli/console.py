@@ -93,7 +93,9 @@ def read_source(path: Path, most: int = LARGEST) -> tuple[Source | None, Diagnos
     try:
         return Source.read(path, most=most), None
     except FileNotFoundError:
-        near = did_you_mean(path.name, [each.name for each in path.parent.glob("*.mia")] if path.parent.is_dir() else [])
+        near = did_you_mean(
+            path.name, [each.name for each in path.parent.glob("*.mia")] if path.parent.is_dir() else []
+        )
         return None, error("E0801", f"there is no file `{path}`").help(near or "`mialang init` writes a first spec")
     except IsADirectoryError:
         inside = sorted(each.name for each in path.glob("*.mia"))
@@ -103,12 +105,18 @@ def read_source(path: Path, most: int = LARGEST) -> tuple[Source | None, Diagnos
         line = problem.object[: problem.start].count(b"\n") + 1
         finding = error("E0105", f"`{path}` is not UTF-8 text: line {line} cannot be read")
         is_spec = path.suffix == ".mia"
-        return None, finding.help("save it as UTF-8, the default of most editors" if is_spec else "give the path of a `.mia` file")
+        return None, finding.help(
+            "save it as UTF-8, the default of most editors" if is_spec else "give the path of a `.mia` file"
+        )
     except OSError as problem:
         if problem.errno == errno.EFBIG:
             finding = error("E0105", f"`{path}` is too large for a spec: {problem.strerror}")
-            return None, finding.help("give the path of a `.mia` file; data files are named inside a spec, by a `data` block")
-        return None, error("E0801", f"`{path}` cannot be read: {problem.strerror}").help("give a file that you may read")
+            return None, finding.help(
+                "give the path of a `.mia` file; data files are named inside a spec, by a `data` block"
+            )
+        return None, error("E0801", f"`{path}` cannot be read: {problem.strerror}").help(
+            "give a file that you may read"
+        )
 
 
 def settings_of(pairs: Sequence[str]) -> dict[str, str]:

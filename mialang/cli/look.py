@@ -32,7 +32,12 @@ def report(
     except StoreError as problem:
         refuse(str(problem), "runs are listed in `runs/` of the store; `last` is the newest", Exit.SPEC_WRONG, "E0811")
     if not record.outcome:
-        refuse(f"the run `{record.run.id}` never ended", "run its spec again: what is finished is kept", Exit.BROKEN, "E0811")
+        refuse(
+            f"the run `{record.run.id}` never ended",
+            "run its spec again: what is finished is kept",
+            Exit.BROKEN,
+            "E0811",
+        )
     page = html or record.run.folder / "report.html"
     write_whole(page, as_page(record, reveal=reveal).encode())
     summary_words(record, sys.stdout, page)

@@ -30,7 +30,9 @@ class Target(str, Enum):
     DOT = "dot"
 
 
-def planned(path: Path, settings: list[str], seed: int, store: Path | None = None, work: WorkSettings | None = None) -> Plan:
+def planned(
+    path: Path, settings: list[str], seed: int, store: Path | None = None, work: WorkSettings | None = None
+) -> Plan:
     """Check a spec, lower it, prove its flow; end where there is an error.
 
     Where a query budget can only be compared with an attack once data are read, the data are read.

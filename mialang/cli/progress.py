@@ -32,7 +32,14 @@ def shown_progress(plan: Plan, stream: TextIO) -> Iterator[Listener]:
 @contextmanager
 def _bars(total: int, stream: TextIO) -> Iterator[Listener]:
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )  # noqa: PLC0415
 
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
@@ -87,5 +94,8 @@ class _Lines:
             self.last = now
             elapsed = now - self.started
             left = elapsed / self.done * (self.total - self.done) if self.done else 0.0
-            say(f"{self.done} of {self.total} nodes, {duration(elapsed)} so far, about {duration(left)} left", self.stream)
+            say(
+                f"{self.done} of {self.total} nodes, {duration(elapsed)} so far, about {duration(left)} left",
+                self.stream,
+            )
             self.stream.flush()

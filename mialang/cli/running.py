@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def run(  # noqa: PLR0913 - one per option
-    spec: Annotated[Path, typer.Argument(help="A `.mia` file, or a plan written by `mialang plan -o`.", metavar="SPEC|PLAN")],
+    spec: Annotated[
+        Path, typer.Argument(help="A `.mia` file, or a plan written by `mialang plan -o`.", metavar="SPEC|PLAN")
+    ],
     settings: Settings = [],  # noqa: B006 - typer copies it
     seed: Seed = 0,
     store: StoreOption = None,
@@ -61,7 +63,12 @@ def run(  # noqa: PLR0913 - one per option
         say(f"\nstopped; what is finished is kept. Go on with: mialang run {spec}", people)
         raise typer.Exit(130) from None
     except OSError as problem:
-        refuse(f"the store cannot be written: {problem.strerror}", "free some space, or choose `--store DIR`", Exit.BROKEN, "E0810")
+        refuse(
+            f"the store cannot be written: {problem.strerror}",
+            "free some space, or choose `--store DIR`",
+            Exit.BROKEN,
+            "E0810",
+        )
     record = Record(run_, plan, keep, run_.outcome())
     made = as_json(record)
     write_whole(run_.folder / "verdict.json", json.dumps(made, indent=1).encode())

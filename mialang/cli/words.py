@@ -80,7 +80,12 @@ def summary_words(record: Record, stream: TextIO, page: Path | None = None) -> N
             if failure[word]:
                 say(f"  = {word}: {failure[word]}", stream)
     for gate in record.verdict.gates:
-        say(coloured(gate.status.upper(), gate.status, stream) + f"  {gate.title}" + (f" ({gate.reason})" if gate.reason else ""), stream)
+        say(
+            coloured(gate.status.upper(), gate.status, stream)
+            + f"  {gate.title}"
+            + (f" ({gate.reason})" if gate.reason else ""),
+            stream,
+        )
         for rule in gate.rules:
             say(f"  {rule.status:<12} {rule.rule.verb} {rule.rule.text}", stream)
             for cell in rule.cells:
@@ -91,7 +96,9 @@ def summary_words(record: Record, stream: TextIO, page: Path | None = None) -> N
     cached = sum(each["cached"] for each in nodes.values())
     seconds = float(record.outcome.get("seconds", 0))
     if left := record.outcome.get("unfinished"):
-        say(f"\n{len(left)} nodes were left undone: the time budget was spent. Running again goes on from here.", stream)
+        say(
+            f"\n{len(left)} nodes were left undone: the time budget was spent. Running again goes on from here.", stream
+        )
     say("", stream)
     say(f"{len(nodes) - cached} nodes computed, {cached} known already, in {duration(seconds)}", stream)
     say(f"report: {page or record.run.folder / 'report.html'}", stream)
@@ -128,7 +135,9 @@ def attack_words() -> str:
         for name, recipe in sorted(recipes.items()):
             declaration = recipe.declaration
             assert isinstance(declaration, Recipe)
-            lines.append(f"  {name:<20} {declaration.modality:<7} {declaration.family:<18} {_short(declaration.citation)}")
+            lines.append(
+                f"  {name:<20} {declaration.modality:<7} {declaration.family:<18} {_short(declaration.citation)}"
+            )
     lines.append("\nmialang attacks --against SPEC#THREAT says which fit a threat")
     return "\n".join(lines)
 
@@ -191,7 +200,9 @@ def why_words(record: Record, name: str) -> str:
         evidence = action.evidence
         lines.append(f"  took {duration(float(evidence.get('seconds', 0)))} on {evidence.get('threads')} threads")
         if "asked" in evidence:
-            lines.append(f"  asked the target {evidence['asked']:,} questions; {evidence.get('refused', 0):,} were refused")
+            lines.append(
+                f"  asked the target {evidence['asked']:,} questions; {evidence.get('refused', 0):,} were refused"
+            )
         for fact, value in evidence.get("notes", {}).items():
             lines.append(f"  noted {fact} = {value}")
     return "\n".join(lines) + "\n"

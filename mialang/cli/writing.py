@@ -51,7 +51,9 @@ def check(specs: Specs, settings: Settings = [], output: Output = Format.TEXT) -
 
 def fmt(
     specs: Specs,
-    check_only: Annotated[bool, typer.Option("--check", help="Change nothing; fail where a file would change.")] = False,
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Change nothing; fail where a file would change.")
+    ] = False,
 ) -> None:
     """Lay files out in the one layout; only white space changes."""
     from mialang.syntax import parse  # noqa: PLC0415
@@ -86,7 +88,10 @@ def explain(code: Annotated[str, typer.Argument(help="The code of a finding, suc
     wanted = code.strip().strip("[]").upper()
     pages = {path.stem: path for path in error_pages().glob("*.md") if re.fullmatch(r"[EW]\d{4}", path.stem)}
     if wanted not in pages:
-        refuse(f"there is no finding `{code}`", did_you_mean(wanted, pages) or f"codes run from {min(pages)} to {max(pages)}")
+        refuse(
+            f"there is no finding `{code}`",
+            did_you_mean(wanted, pages) or f"codes run from {min(pages)} to {max(pages)}",
+        )
     say(pages[wanted].read_text(encoding="utf-8").rstrip())
 
 

@@ -102,7 +102,9 @@ class Schedule:
         if damage:
             self.tell("recomputed", node=name, label=node.label, reason=damage)
         self.tell("started", node=name, label=node.label, role=node.role, repeat=node.repeat)
-        job = Job(node, key, self._inputs(node), self._handles(node), self.plan.observables, self.store.root, self.settings)
+        job = Job(
+            node, key, self._inputs(node), self._handles(node), self.plan.observables, self.store.root, self.settings
+        )
 
         def progress(done: int, total: int, figures: Mapping[str, float]) -> None:
             self.tell("progress", node=name, done=done, total=total, figures=dict(figures))

@@ -25,7 +25,9 @@ class Audit:
         measured: the measurements, by node.
     """
 
-    def __init__(self, observables: Mapping[str, Mapping[str, Json]], data: Path | None = None, out: TextIO = sys.stdout) -> None:
+    def __init__(
+        self, observables: Mapping[str, Mapping[str, Json]], data: Path | None = None, out: TextIO = sys.stdout
+    ) -> None:
         self._observables = observables
         self._data = data
         self._out = out

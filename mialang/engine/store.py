@@ -89,7 +89,9 @@ class Store:
 
     def _check_format(self, text: str) -> None:
         if not text.isdigit() or int(text) > FORMAT:
-            raise StoreError(f"the store `{self.root}` is of format {text or 'unknown'}, and this mialang knows up to {FORMAT}")
+            raise StoreError(
+                f"the store `{self.root}` is of format {text or 'unknown'}, and this mialang knows up to {FORMAT}"
+            )
 
     # -- blobs -----------------------------------------------------------------------------------------------------
 
@@ -146,7 +148,9 @@ class Store:
             return None, ""
         try:
             made = json.loads(raw)
-            action = Action(made["key"], made["output"], made["kind"], made["value"], made["evidence"], tuple(made["files"]))
+            action = Action(
+                made["key"], made["output"], made["kind"], made["value"], made["evidence"], tuple(made["files"])
+            )
         except (ValueError, KeyError, TypeError):
             return None, "its record is damaged"
         if action.key != key or (action.value is not None and value_digest(action.value) != action.output):

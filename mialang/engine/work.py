@@ -126,7 +126,9 @@ def execute(job: Job, progress: Progress | None = None) -> Action:
 
         title = f"`{job.node.operator}` broke: {type(problem).__name__}: {problem}"
         detail = traceback.format_exc()
-        raise NodeFailedError(Failure(title, "this was not foreseen by the operator", "report it with the run's events", detail)) from problem
+        raise NodeFailedError(
+            Failure(title, "this was not foreseen by the operator", "report it with the run's events", detail)
+        ) from problem
 
 
 def _execute(job: Job, progress: Progress | None) -> Action:
@@ -144,7 +146,11 @@ def _execute(job: Job, progress: Progress | None) -> Action:
     )
     binding = _Binding(job, run)
     function = load_function(node.python, settings.trusted)
-    arguments = {name: binding.decode(each) for name, each in node.params.items() if name != "draw" or "draw" in _parameters(function)}
+    arguments = {
+        name: binding.decode(each)
+        for name, each in node.params.items()
+        if name != "draw" or "draw" in _parameters(function)
+    }
     started = time.perf_counter()
     made = function(**arguments, run=run)
     seconds = time.perf_counter() - started
@@ -153,7 +159,8 @@ def _execute(job: Job, progress: Progress | None) -> Action:
         "seconds": round(seconds, 4),
         "threads": torch.get_num_threads(),
         "device": settings.device,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform != "darwin" else 1024**2),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        // (1024 if sys.platform != "darwin" else 1024**2),
     }
     if hasattr(made, "__len__"):
         evidence["size"] = len(made)

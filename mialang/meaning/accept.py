@@ -34,7 +34,14 @@ from mialang.meaning.values import (
 )
 from mialang.meaning.words import EXAMPLES, listed, measure_words, type_words, with_article
 
-DIMENSIONS = {"share": "share", "seconds": "time", "queries": "queries", "tokens": "tokens", "usd": "usd", "bytes": "size"}
+DIMENSIONS = {
+    "share": "share",
+    "seconds": "time",
+    "queries": "queries",
+    "tokens": "tokens",
+    "usd": "usd",
+    "bytes": "size",
+}
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 COUNTS = {"queries", "tokens", "steps", "epochs", "bits"}
 MOST_LABELS = 100_000
@@ -135,7 +142,11 @@ def _way_out(value: Value, wanted: Type, registry: Registry) -> str:
     """One concrete thing to write instead."""
     match value:
         case (single,) if wanted.name != "list":
-            return f"write `{single}`, without brackets" if isinstance(single, int | float | str) else "leave the square brackets out"
+            return (
+                f"write `{single}`, without brackets"
+                if isinstance(single, int | float | str)
+                else "leave the square brackets out"
+            )
         case str() if wanted.name in NUMERIC and NUMBER.fullmatch(value):
             return f"write `{value}` without quotes"
         case float() if wanted.name == "int" and math.isfinite(value):
@@ -150,7 +161,9 @@ def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
     numeric = have.name in NUMERIC and want.name in NUMERIC
     if numeric or "any" in (have.name, want.name) or have.name == want.name or registry.is_a(have.name, want.name):
         return None
-    return Misfit("E0210", f"`{hole.name}` is {type_words(Type(have.name))}, and {type_words(Type(want.name))} belongs here")
+    return Misfit(
+        "E0210", f"`{hole.name}` is {type_words(Type(have.name))}, and {type_words(Type(want.name))} belongs here"
+    )
 
 
 def _in_range(value: float, wanted: Type) -> Misfit | None:
@@ -199,7 +212,9 @@ def _quantity(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Mi
     elif is_number(value):
         number = float(value)  # type: ignore[arg-type]
         if wanted.name == "share" and not 0 <= number <= 1:
-            return value, Misfit("E0211", f"`{number:g}` is not a share", f"write `{number:g} %`, or a number from 0 to 1")
+            return value, Misfit(
+                "E0211", f"`{number:g}` is not a share", f"write `{number:g} %`, or a number from 0 to 1"
+            )
     else:
         return value, _mismatch(value, wanted, registry)
     if number < 0:
@@ -247,7 +262,9 @@ def _set(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit 
         if low is None or high is None or not (float(low).is_integer() and float(high).is_integer()):
             return value, Misfit("E0210", "this range needs two whole ends", "write for example `0..4`")
         if high < low:
-            return value, Misfit("E0211", f"this range is empty: {high:g} comes before {low:g}", f"write `{high:g}..{low:g}`")
+            return value, Misfit(
+                "E0211", f"this range is empty: {high:g} comes before {low:g}", f"write `{high:g}..{low:g}`"
+            )
         if high - low >= MOST_LABELS:
             return value, Misfit("E0211", f"this range holds more than {MOST_LABELS:,} labels", "narrow it")
         return tuple(range(int(low), int(high) + 1)), None

@@ -75,7 +75,9 @@ def compare(sign: str, left: Any, right: Any) -> bool:
         return same if sign == "==" else not same
     one, other = _base(left), _base(right)
     if not (is_number(one) and is_number(other)):
-        raise ArithmeticProblem(f"`{_shown(left)}` and `{_shown(right)}` have no order", "compare numbers, or test with `==`")
+        raise ArithmeticProblem(
+            f"`{_shown(left)}` and `{_shown(right)}` have no order", "compare numbers, or test with `==`"
+        )
     if isinstance(left, Quantity) and isinstance(right, Quantity) and left.dimension != right.dimension:
         raise ArithmeticProblem(f"`{left}` and `{right}` measure different things", "compare values of one unit")
     return COMPARISON[sign](one, other)
@@ -100,7 +102,9 @@ def _number(sign: str, left: float, right: float) -> float:
 
 
 def _too_large() -> ArithmeticProblem:
-    return ArithmeticProblem("this number is too large", "whole numbers have at most 18 digits; other numbers stay below 1e300")
+    return ArithmeticProblem(
+        "this number is too large", "whole numbers have at most 18 digits; other numbers stay below 1e300"
+    )
 
 
 def _quantity(sign: str, value: float, dimension: str) -> Quantity:

@@ -265,7 +265,9 @@ class Audit:
     written: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     unmeasured: set[str] = field(default_factory=set)
-    measured: dict[str, int] = field(default_factory=dict)  # sizes of data that have been read, by digest of their value
+    measured: dict[str, int] = field(
+        default_factory=dict
+    )  # sizes of data that have been read, by digest of their value
 
     def priors(self, threat: Threat, cell: Cell) -> tuple[PriorValue, ...]:
         """The priors of a threat in a cell."""

@@ -35,7 +35,9 @@ def check(
     if audit is not None:
         found += judge(audit)
         found += [finding for finding in modules.found if finding not in found]
-    unique = {(finding.code, finding.title, finding.primary.span if finding.primary else None): finding for finding in found}
+    unique = {
+        (finding.code, finding.title, finding.primary.span if finding.primary else None): finding for finding in found
+    }
     return audit, gathered(sorted(unique.values(), key=Diagnostic.order))
 
 

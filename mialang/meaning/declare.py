@@ -50,7 +50,12 @@ class _Declarer:
                 continue
             name = entry.name
             if name.text in taken:
-                finding = error("E0107", f"`{name.text}` is a word of the language", name.span, f"in a {self.block.kind.text} it has a meaning already")
+                finding = error(
+                    "E0107",
+                    f"`{name.text}` is a word of the language",
+                    name.span,
+                    f"in a {self.block.kind.text} it has a meaning already",
+                )
                 self.read.found.append(finding.help("choose another name"))
             elif name.text in first:
                 finding = error("E0206", f"two things are called `{name.text}`", name.span, "again here")
@@ -73,7 +78,9 @@ class _Declarer:
         facts = {fact.name.text: fact for fact in entry.facts}
         for name in facts.keys() - {"sees", "knows"}:
             self.read.found.append(
-                error("E0203", f"a parameter has no fact `{name}`", facts[name].name.span).help(did_you_mean(name, ["sees", "knows"]))
+                error("E0203", f"a parameter has no fact `{name}`", facts[name].name.span).help(
+                    did_you_mean(name, ["sees", "knows"])
+                )
             )
         return Parameter.model_construct(
             name=entry.name.text,
@@ -137,7 +144,9 @@ def _access(d: _Declarer) -> AccessDeclaration:
 
 
 def _extent(d: _Declarer) -> ExtentDeclaration:
-    return ExtentDeclaration.model_construct(**d.common(), weaker=d.names("weaker"), modality=d.read.name(d.given.get("modality")))
+    return ExtentDeclaration.model_construct(
+        **d.common(), weaker=d.names("weaker"), modality=d.read.name(d.given.get("modality"))
+    )
 
 
 def _item(d: _Declarer) -> ItemDeclaration:

@@ -101,7 +101,9 @@ class Evaluator:
         misfit = misfit or _unitless(node, wanted)
         if misfit is None:
             return fitted
-        return self.report(error(misfit.code, misfit.title, node.span).help(misfit.help or f"write {type_words(wanted)}"))
+        return self.report(
+            error(misfit.code, misfit.title, node.span).help(misfit.help or f"write {type_words(wanted)}")
+        )
 
     def _called(self, value: Value, wanted: Type) -> Value:
         """A declared thing that needs no argument may be named without parentheses."""
@@ -231,7 +233,9 @@ class Evaluator:
         numbers = [end.value if isinstance(end, Quantity) else end for end in ends]
         if all(is_number(number) for number in numbers):
             return Range(*numbers)  # type: ignore[arg-type]
-        return self.report(error("E0210", "the ends of a range are numbers", node.span).help("write for example `0..4`"))
+        return self.report(
+            error("E0210", "the ends of a range are numbers", node.span).help("write for example `0..4`")
+        )
 
     def _table(self, node: tree.Table) -> Value:
         entries: dict[str, Value] = {}
@@ -254,7 +258,9 @@ class Evaluator:
             return Quantity(-value.value, value.dimension)
         if not isinstance(value, Structured):
             shown = describe(value, self.registry)
-            return self.report(error("E0213", f"{shown} has no negative", node.span).help("`-` stands before numbers and objectives"))
+            return self.report(
+                error("E0213", f"{shown} has no negative", node.span).help("`-` stands before numbers and objectives")
+            )
         return self._combine("*", (-1, value), node)
 
     def _condition(self, sign: str, node: tree.Node, operands: tuple[tree.Expression, ...]) -> Value:
@@ -265,7 +271,9 @@ class Evaluator:
             for value, operand in zip(values, operands, strict=True):
                 if not isinstance(value, bool) and kind_of(value, self.registry) not in ("condition", "bool"):
                     title = f"{describe(value, self.registry)} is neither true nor false"
-                    return self.report(error("E0213", title, operand.span).help(f"`{sign}` joins conditions such as `a == b`"))
+                    return self.report(
+                        error("E0213", title, operand.span).help(f"`{sign}` joins conditions such as `a == b`")
+                    )
         try:
             return joined(sign, values, "condition")
         except ArithmeticProblem as problem:
@@ -286,7 +294,11 @@ class Evaluator:
         if any(is_unknown(value) for value in values):
             return Unknown()
         values = tuple(self._compared(value) for value in values)
-        kinds = {kind_of(value, self.registry) for value in values if not is_number(value) and not isinstance(value, Quantity)}
+        kinds = {
+            kind_of(value, self.registry)
+            for value in values
+            if not is_number(value) and not isinstance(value, Quantity)
+        }
         kinds.discard("")
         numeric = {"int", "float", "share", "seconds", "queries", "tokens", "number"}
         try:
@@ -374,8 +386,12 @@ class Evaluator:
         if isinstance(base, tuple) and isinstance(key, int) and 0 <= key < len(base):
             return base[key]  # type: ignore[no-any-return]
         return self.report(
-            error("E0213", f"{describe(base, self.registry)} has no item {describe(key, self.registry)}", node.span).help(
-                f"its items are 0 to {len(base) - 1}" if isinstance(base, tuple) and base else "only lists have items, from 0 on"
+            error(
+                "E0213", f"{describe(base, self.registry)} has no item {describe(key, self.registry)}", node.span
+            ).help(
+                f"its items are 0 to {len(base) - 1}"
+                if isinstance(base, tuple) and base
+                else "only lists have items, from 0 on"
             )
         )
 
@@ -428,7 +444,9 @@ class Evaluator:
             return Unknown()
         if not isinstance(items, tuple) or not items:
             return self.report(
-                error("E0210", "`over` must be a list with something in it", over.span).help("write for example `over = [target, student]`")
+                error("E0210", "`over` must be a list with something in it", over.span).help(
+                    "write for example `over = [target, student]`"
+                )
             )
         terms = [self.within({"_": item}).evaluate(each[0].value) for item in items]
         total = terms[0]
@@ -440,7 +458,9 @@ class Evaluator:
         match node.arguments:
             case (tree.Argument(name=None, value=tree.Name(text="applicable")),):
                 return Special("every applicable")
-        return self.report(error("E0213", "`every` takes the word `applicable`", node.span).help("write `every(applicable)`"))
+        return self.report(
+            error("E0213", "`every` takes the word `applicable`", node.span).help("write `every(applicable)`")
+        )
 
     def apply(self, declaration: Declaration, arguments: tuple[tree.Argument, ...], node: tree.Call | None) -> Value:
         """Bind arguments to the parameters of a declaration; defaults are filled in."""
@@ -469,7 +489,11 @@ class Evaluator:
         self, declaration: Declaration, arguments: tuple[tree.Argument, ...]
     ) -> tuple[dict[str, tree.Expression], bool]:
         names = [parameter.name for parameter in declaration.parameters]
-        known = {*names, DRAW} if isinstance(declaration, Operator) and declaration.random and declaration.is_step else {*names}
+        known = (
+            {*names, DRAW}
+            if isinstance(declaration, Operator) and declaration.random and declaration.is_step
+            else {*names}
+        )
         given: dict[str, tree.Expression] = {}
         sound = True
         for place, argument in enumerate(arguments):
@@ -483,7 +507,9 @@ class Evaluator:
                 sound = False
                 continue
             if argument.name is not None and name not in known:
-                finding = error("E0203", f"`{declaration.name}` has no parameter `{name}`", argument.name.span, "unknown here")
+                finding = error(
+                    "E0203", f"`{declaration.name}` has no parameter `{name}`", argument.name.span, "unknown here"
+                )
                 self.found.append(finding.help(did_you_mean(name, names) or _signature(declaration)))
                 sound = False
             elif name in given:
@@ -552,7 +578,11 @@ def _no_such_class(declaration: Declaration, chosen: Value) -> Misfit | None:
             strangers = [label for label in chosen if not low.value <= label <= high.value]
             if strangers:
                 shown = ", ".join(map(str, strangers[:5])) + (" …" if len(strangers) > 5 else "")
-                return Misfit("E0211", f"`{declaration.name}` has no class {shown}", f"its classes are {low.value} to {high.value}")
+                return Misfit(
+                    "E0211",
+                    f"`{declaration.name}` has no class {shown}",
+                    f"its classes are {low.value} to {high.value}",
+                )
     return None
 
 

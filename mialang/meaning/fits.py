@@ -79,7 +79,10 @@ class Candidate:
     @property
     def sound(self) -> bool:
         """Whether everything on its page has a meaning."""
-        return not any(is_unknown(value) for value in self.elaborated.results.values()) and self.elaborated.gives is not None
+        return (
+            not any(is_unknown(value) for value in self.elaborated.results.values())
+            and self.elaborated.gives is not None
+        )
 
 
 def setting_of(audit: Audit, threat: Threat, cell: Cell) -> Setting | None:
@@ -93,9 +96,7 @@ def setting_of(audit: Audit, threat: Threat, cell: Cell) -> Setting | None:
         return None
     defenses = defenses_of(matrix.at(threat.defense, cell))
     labels = labels_of(target)
-    counts = Counts(
-        len(labels) if labels is not None else None, granted_by(audit.priors(threat, cell)), audit.measured
-    )
+    counts = Counts(len(labels) if labels is not None else None, granted_by(audit.priors(threat, cell)), audit.measured)
     return Setting(threat, target, access, behind(access, defenses, registry), defenses, extent, counts)
 
 
@@ -107,7 +108,9 @@ def candidate_of(value: Value, registry: Registry) -> Candidate | None:
     if known is None:
         found: list[Diagnostic] = []
         elaborated = elaborate(value, registry, found)
-        known = registry.worked_out[value.digest] = Candidate(value, elaborated, needs(elaborated, registry), tuple(found))
+        known = registry.worked_out[value.digest] = Candidate(
+            value, elaborated, needs(elaborated, registry), tuple(found)
+        )
     return known
 
 
@@ -129,7 +132,10 @@ def shortfalls(candidate: Candidate, setting: Setting, registry: Registry, *, de
         return [Shortfall("modality", words)]
     found += _unanswered(candidate, operator, registry)
     access = setting.access if defended else setting.granted
-    found += [Shortfall("access", _gap_words(gap, candidate), gap) for gap in access_gaps(candidate, access, setting, registry)]
+    found += [
+        Shortfall("access", _gap_words(gap, candidate), gap)
+        for gap in access_gaps(candidate, access, setting, registry)
+    ]
     for item in sorted(candidate.needs.items - setting.counts.granted.keys()):
         found.append(Shortfall("prior", f"reads `prior.{item}`"))
     gives = candidate.elaborated.gives
@@ -146,7 +152,9 @@ def _unanswered(candidate: Candidate, operator: Operator, registry: Registry) ->
     beyond = {"weights", "input_gradients"}
     for name in dict.fromkeys(reason.observable for reason in candidate.needs.reasons):
         if name not in beyond and registry.sights.derivation(name, operator.answers) is None:
-            found.append(Shortfall("answers", f"asks for {name.replace('_', ' ')}, which `{operator.name}` does not answer"))
+            found.append(
+                Shortfall("answers", f"asks for {name.replace('_', ' ')}, which `{operator.name}` does not answer")
+            )
     return found
 
 

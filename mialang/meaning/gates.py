@@ -72,7 +72,9 @@ class _GateReader:
             subject = f"`{next(readings(term)).measurement}`"
             if unit == "share" and isinstance(other, Constant) and not second and not -1 <= other.value <= 1:
                 raise self.refuse(
-                    error("E0211", f"{subject} is a share, and `{other.value:g}` is not", where.span).help(f"write `{other.value:g} %`")
+                    error("E0211", f"{subject} is a share, and `{other.value:g}` is not", where.span).help(
+                        f"write `{other.value:g} %`"
+                    )
                 )
             if second and second != unit:
                 measured = f"is {_unit_words(unit)}" if unit else "has no unit"
@@ -170,9 +172,9 @@ class _GateReader:
             if not self.audit.complete("evaluate"):
                 raise _Unreadable
             raise self.refuse(
-                error("E0601", f"nothing is measured under the name `{root.text}`", root.span, "unknown measurement").help(
-                    did_you_mean(root.text, known) or "name it in the `evaluate` block"
-                )
+                error(
+                    "E0601", f"nothing is measured under the name `{root.text}`", root.span, "unknown measurement"
+                ).help(did_you_mean(root.text, known) or "name it in the `evaluate` block")
             )
         value = self.evaluator.evaluate(node)
         if is_number(value):
@@ -195,9 +197,9 @@ class _GateReader:
             else:
                 known = [*fields, *(VIEWS if leaks else ())]
                 raise self.refuse(
-                    error("E0602", f"`{measurement.name}` has no part `{member.text}`", member.span, "unknown here").help(
-                        did_you_mean(member.text, known) or "it is one number"
-                    )
+                    error(
+                        "E0602", f"`{measurement.name}` has no part `{member.text}`", member.span, "unknown here"
+                    ).help(did_you_mean(member.text, known) or "it is one number")
                 )
         if not field and len(fields) > 1:
             span = members[-1].span if members else measurement.span
@@ -212,7 +214,11 @@ class _GateReader:
         attack = next((value.name for value in measurement.value.arguments.values()
                        if isinstance(value, Named) and value.sort == "attack"), "")  # fmt: skip
         declared = self.audit.attacks.get(attack)
-        known = [name for instance in declared.use for name in self._results(instance.name, instance.recipe)] if declared else []
+        known = (
+            [name for instance in declared.use for name in self._results(instance.name, instance.recipe)]
+            if declared
+            else []
+        )
         if declared is not None and declared.every:
             known = [name for name, binding in self.evaluator.scope.around.names.items() if isinstance(binding, Recipe)] \
                 if self.evaluator.scope.around else []  # fmt: skip
@@ -242,7 +248,8 @@ class _GateReader:
                 span = argument.name.span if argument.name else argument.span
                 raise self.refuse(
                     error("E0606", f"the matrix has no axis `{name}`", span).help(
-                        did_you_mean(name, matrix.axes) or "an axis is a list in the `matrix` block, and is read as `.at(axis = value)`"
+                        did_you_mean(name, matrix.axes)
+                        or "an axis is a list in the `matrix` block, and is read as `.at(axis = value)`"
                     )
                 )
             value = self.evaluator.take(argument.value, self.evaluator.axes.get(name, Type("any")))
@@ -250,9 +257,9 @@ class _GateReader:
                 raise _Unreadable
             if value not in matrix.axes[name]:
                 raise self.refuse(
-                    error("E0606", f"`{name}` never takes this value", argument.value.span).also(
-                        matrix.spans[name], "its values"
-                    ).help("read one of the cells that the matrix has")
+                    error("E0606", f"`{name}` never takes this value", argument.value.span)
+                    .also(matrix.spans[name], "its values")
+                    .help("read one of the cells that the matrix has")
                 )
             fixed[name] = value
         return fixed
@@ -263,7 +270,9 @@ def _plain(constant: Constant) -> float | Quantity:
 
 
 def _no_term(node: tree.Expression) -> Diagnostic:
-    return error("E0605", "this is no number and no measurement", node.span).help("name a measurement of the `evaluate` block")
+    return error("E0605", "this is no number and no measurement", node.span).help(
+        "name a measurement of the `evaluate` block"
+    )
 
 
 def _unit_words(unit: str) -> str:
@@ -275,7 +284,11 @@ def read_gate(block: tree.Block, evaluator: Evaluator, audit: Audit, found: list
     reader = _GateReader(evaluator, audit, found)
     entries = [entry for entry in block.entries if isinstance(entry, tree.Rule)]
     if not entries and not any(block.attributes()):
-        found.append(error("E0605", "this gate holds no rule", block.head).help("write for example `require leak.gain.top1 <= 10 %`"))
+        found.append(
+            error("E0605", "this gate holds no rule", block.head).help(
+                "write for example `require leak.gain.top1 <= 10 %`"
+            )
+        )
     rules = [rule for entry in entries if (rule := _rule(entry, reader)) is not None]
     return Gate(block.name, tuple(rules), block.head, frozenset(entry.verb for entry in entries))
 
@@ -303,7 +316,9 @@ def _rule(entry: tree.Rule, reader: _GateReader) -> GateRule | None:
         return None
     if not any(readings(condition)):
         reader.found.append(
-            error("E0605", "this rule reads no measurement", entry.condition.span).help("name a measurement of the `evaluate` block")
+            error("E0605", "this rule reads no measurement", entry.condition.span).help(
+                "name a measurement of the `evaluate` block"
+            )
         )
         return None
     axes = _axes(condition, reader.audit)
@@ -323,7 +338,9 @@ def _each_once(entry: tree.Rule, reader: _GateReader) -> bool:
         if (earlier := first.setdefault(type(clause), clause)) is not clause:
             title = f"`{words[type(clause)]}` is given twice"
             join = "join the conditions with `and`" if isinstance(clause, tree.Where) else "keep one of them"
-            reader.found.append(error("E0205", title, clause.span, "again here").also(earlier.span, "first here").help(join))
+            reader.found.append(
+                error("E0205", title, clause.span, "again here").also(earlier.span, "first here").help(join)
+            )
             sound = False
     return sound
 
@@ -356,7 +373,9 @@ def _covers(where: Value, axes: set[str], entry: tree.Rule, reader: _GateReader)
         finding = error("E0606", "this rule covers no cell", span, "never true")
         for axis in sorted(axes_of(where)):
             finding = finding.also(matrix.spans[axis], "the values of the axis")
-        reader.found.append(finding.note("a rule about nothing always holds").help("compare with a value that the axis takes"))
+        reader.found.append(
+            finding.note("a rule about nothing always holds").help("compare with a value that the axis takes")
+        )
         return False
     return True
 
@@ -371,7 +390,9 @@ def _level(clause: tree.Confidence, reader: _GateReader) -> float | None:
     if quantity.dimension == "share" and 0.5 <= quantity.value < 1:
         return quantity.value
     reader.found.append(
-        error("E0211", "a level of confidence lies between 50 % and 100 %", clause.level.span).help("write `at 95 % confidence`")
+        error("E0211", "a level of confidence lies between 50 % and 100 %", clause.level.span).help(
+            "write `at 95 % confidence`"
+        )
     )
     return None
 

@@ -111,7 +111,8 @@ def shield_of(defense: Application, registry: Registry) -> Shield:
 def training_slot(operator: Operator) -> str | None:
     """The parameter of a model's type that takes defenses on training; None where it takes none."""
     return next(
-        (each.name for each in operator.parameters if each.type.name == "list" and each.type.item.name == TRAINING), None
+        (each.name for each in operator.parameters if each.type.name == "list" and each.type.item.name == TRAINING),
+        None,
     )
 
 

@@ -30,7 +30,9 @@ class LiteralReader:
 
     def refuse(self, node: tree.Node, wanted: str) -> None:
         """Report that something else belongs here."""
-        self.found.append(error("E0210", f"this must be {wanted}", node.span).help(f"write for example {LITERALS[wanted]}"))
+        self.found.append(
+            error("E0210", f"this must be {wanted}", node.span).help(f"write for example {LITERALS[wanted]}")
+        )
 
     def names(self, node: tree.Expression | None) -> tuple[str, ...]:
         """A name or a list of names."""
@@ -100,7 +102,9 @@ class LiteralReader:
             )
             return Type("any")
         if name not in GENERIC and arguments:
-            self.found.append(error("E0240", f"`{name}` takes no types in square brackets", node.span).help(f"write `{name}`"))
+            self.found.append(
+                error("E0240", f"`{name}` takes no types in square brackets", node.span).help(f"write `{name}`")
+            )
         if low is not None and high is not None and low > high:
             title = f"no number lies between {low:g} and {high:g}"
             self.found.append(error("E0240", title, node.span).help(f"write `{name}({high:g}..{low:g})`"))
@@ -141,7 +145,8 @@ def unknown_types(type_: Type, kinds: set[str], span: Span) -> list[Diagnostic]:
     if type_.name not in known:
         found.append(
             error("E0201", f"there is no type called `{type_.name}`", span).help(
-                did_you_mean(type_.name, known) or "plain types are `int`, `float`, `share`, `bool`, `string`, `path`; the others are kinds, declared in `std.kind`"
+                did_you_mean(type_.name, known)
+                or "plain types are `int`, `float`, `share`, `bool`, `string`, `path`; the others are kinds, declared in `std.kind`"
             )
         )
     return found

@@ -192,7 +192,9 @@ class Modules:
             module.places[name.text] = name.span
             return
         first = module.places.get(name.text)
-        same = other is binding or (isinstance(other, Namespace) and isinstance(binding, Namespace) and other.name == binding.name)
+        same = other is binding or (
+            isinstance(other, Namespace) and isinstance(binding, Namespace) and other.name == binding.name
+        )
         title = f"`{name.text}` is imported twice" if same else f"two things are called `{name.text}`"
         finding = error("E0206", title, name.span, "again here")
         if first is not None:
@@ -250,7 +252,9 @@ class Modules:
                 continue
             binding = namespace.look(renamed.name.text)
             if binding is None:
-                finding = error("E0202", f"`{namespace.name}` has no `{renamed.name.text}`", renamed.name.span, "unknown name")
+                finding = error(
+                    "E0202", f"`{namespace.name}` has no `{renamed.name.text}`", renamed.name.span, "unknown name"
+                )
                 near = closest(renamed.name.text, namespace.names())
                 help_ = f"did you mean `{near[0]}`?" if near else import_of(renamed.name.text)
                 self.found.append(finding.help(help_ or _contents(namespace)))
@@ -267,7 +271,9 @@ class Modules:
             name = item.module.parts[-1]
         else:
             self.found.append(
-                error("E0231", "an imported file needs a name", item.span).help(f'write `import "{item.module.value}" as NAME`')
+                error("E0231", "an imported file needs a name", item.span).help(
+                    f'write `import "{item.module.value}" as NAME`'
+                )
             )
             return
         self._bind(module, name, namespace if namespace is not None else Unknown())
@@ -325,7 +331,9 @@ class Modules:
         """Read a file that is imported; only `.mia` files are, so that nothing else is ever quoted in a message."""
         if path.suffix != SUFFIX:
             title = f"`{where.value}` is no `.mia` file"
-            return None, error("E0231", title, where.span).help("import a `.mia` file; data are named by a `data` block")
+            return None, error("E0231", title, where.span).help(
+                "import a `.mia` file; data are named by a `data` block"
+            )
         try:
             return Source.read(path, _shown(path, module)), None
         except FileNotFoundError:
@@ -334,7 +342,9 @@ class Modules:
             help_ = f"did you mean `{near[0]}`?" if near else "paths are relative to the file that imports"
             return None, error("E0231", f"there is no file `{where.value}`", where.span).help(help_)
         except UnicodeDecodeError:
-            return None, error("E0231", f"the file `{where.value}` is not UTF-8 text", where.span).help("save it as UTF-8")
+            return None, error("E0231", f"the file `{where.value}` is not UTF-8 text", where.span).help(
+                "save it as UTF-8"
+            )
         except OSError as problem:
             title = f"the file `{where.value}` cannot be read: {problem.strerror}"
             return None, error("E0231", title, where.span).help("give a `.mia` file that you may read")

@@ -12,7 +12,13 @@ from mialang.meaning.registry import Registry
 from mialang.meaning.types import Type
 from mialang.meaning.words import listed
 
-OFFERING = {"access": "std.access", "defense": "std.defense", "recipe": "std.attack", "metric": "std.metric", "extent": "std.extent"}
+OFFERING = {
+    "access": "std.access",
+    "defense": "std.defense",
+    "recipe": "std.attack",
+    "metric": "std.metric",
+    "extent": "std.extent",
+}
 MAKES = re.compile(r"^operator +(\w+) *: *(\w+)", re.MULTILINE)
 CLOSE = 0.75  # how alike a word that is not imported must be to be offered
 ENOUGH = 8  # names worth listing

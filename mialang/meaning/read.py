@@ -144,13 +144,17 @@ class _Reader:
             self.audit.matrix = Matrix(axes, repeat, condition, spans)
             if condition is not None and not any(True for _ in self.audit.matrix.cells()):
                 self.found.append(
-                    error("E0606", "every cell of the matrix is skipped", skip.span).help("skip the cells that make no sense, and leave some")
+                    error("E0606", "every cell of the matrix is skipped", skip.span).help(
+                        "skip the cells that make no sense, and leave some"
+                    )
                 )
 
     def _skip(self, node: tree.Expression) -> Value:
         """The cells to drop, as a condition; None where that could not be read."""
         condition = self.modules.evaluator(self.module).evaluate(node)
-        if not is_unknown(condition) and (isinstance(condition, bool) or kind_of(condition, self.modules.registry) != "condition"):
+        if not is_unknown(condition) and (
+            isinstance(condition, bool) or kind_of(condition, self.modules.registry) != "condition"
+        ):
             self.found.append(
                 error("E0606", "`skip` needs a condition on axes of the matrix", node.span).help(
                     "write for example `skip = matrix.defense == none()`"
@@ -187,12 +191,14 @@ class _Reader:
         kinds = {self._axis_type((item,)).name for item in values}
         if len(kinds) > 1:
             self.found.append(
-                error("E0210", f"the values of `{attribute.name.text}` are of different kinds", attribute.value.span).help(
-                    "one axis varies one thing: " + ", ".join(sorted(kinds))
-                )
+                error(
+                    "E0210", f"the values of `{attribute.name.text}` are of different kinds", attribute.value.span
+                ).help("one axis varies one thing: " + ", ".join(sorted(kinds)))
             )
         seen: list[Value] = []
-        for item, node in zip(values, attribute.value.items if isinstance(attribute.value, tree.ListOf) else (), strict=False):
+        for item, node in zip(
+            values, attribute.value.items if isinstance(attribute.value, tree.ListOf) else (), strict=False
+        ):
             if item in seen and not is_unknown(item):
                 self.found.append(
                     error("E0205", f"`{attribute.name.text}` lists the same value twice", node.span, "again here").help(
@@ -239,9 +245,9 @@ class _Reader:
         for item in value if isinstance(value, tuple) else (value,):
             if not is_unknown(item) and not isinstance(item, PriorValue | Hole):
                 self.found.append(
-                    error("E0210", f"{describe(item, self.modules.registry)} is not a prior", attribute.value.span).help(
-                        "name a `prior` block, or a list of them"
-                    )
+                    error(
+                        "E0210", f"{describe(item, self.modules.registry)} is not a prior", attribute.value.span
+                    ).help("name a `prior` block, or a list of them")
                 )
                 return Unknown()
         return value
@@ -254,8 +260,14 @@ class _Reader:
         if not isinstance(against, Named) or against.sort != "threat":
             if not is_unknown(against):
                 self.found.append(
-                    error("E0210", f"{describe(against, self.modules.registry)} is not a threat", given["against"].value.span).help(
-                        "name a threat: " + listed(self.audit.threats) if self.audit.threats else "name a `threat` block"
+                    error(
+                        "E0210",
+                        f"{describe(against, self.modules.registry)} is not a threat",
+                        given["against"].value.span,
+                    ).help(
+                        "name a threat: " + listed(self.audit.threats)
+                        if self.audit.threats
+                        else "name a `threat` block"
                     )
                 )
             self.audit.unread.add("attack")
@@ -271,7 +283,9 @@ class _Reader:
         if isinstance(use, Special) and use.word == "every applicable":
             every = True
         elif isinstance(use, TableValue):
-            nodes = {entry.name.text: entry.value.span for entry in node.entries} if isinstance(node, tree.Table) else {}
+            nodes = (
+                {entry.name.text: entry.value.span for entry in node.entries} if isinstance(node, tree.Table) else {}
+            )
             for name, value in use.entries.items():
                 self._instance(name, value, nodes.get(name, node.span), instances, evaluator)
         elif not is_unknown(use) or isinstance(use, tuple):
@@ -281,7 +295,9 @@ class _Reader:
                 self._instance("", value, item.span, instances, evaluator)
         if isinstance(use, tuple | TableValue) and not (use if isinstance(use, tuple) else use.entries):
             self.found.append(
-                error("E0702", f"the attack `{block.name}` uses no recipe", node.span).help("name at least one: `use = [GMI]`")
+                error("E0702", f"the attack `{block.name}` uses no recipe", node.span).help(
+                    "name at least one: `use = [GMI]`"
+                )
             )
         head = block.label.span if block.label else block.kind.span
         self.audit.attacks[block.name] = Attack(
@@ -336,9 +352,9 @@ class _Reader:
             if not isinstance(value, Application) or not isinstance(value.declaration, Metric):
                 self.audit.unmeasured.add(name)
                 self.found.append(
-                    error("E0210", f"{describe(value, self.modules.registry)} is not a metric", attribute.value.span).help(
-                        "import metrics with `import std.metric { NAME }`"
-                    )
+                    error(
+                        "E0210", f"{describe(value, self.modules.registry)} is not a metric", attribute.value.span
+                    ).help("import metrics with `import std.metric { NAME }`")
                 )
                 continue
             if name in self.audit.measurements:

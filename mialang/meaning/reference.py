@@ -31,7 +31,13 @@ def pages() -> dict[str, str]:
     made = {"blocks.md": _blocks()}
     for module, declarations in declared.items():
         made[f"{module}.md"] = _module(module, declarations, registry)
-    index = ["# Reference", "", "Written from the declarations in `stdlib/`; do not edit by hand.", "", "- [Blocks](blocks.md)"]
+    index = [
+        "# Reference",
+        "",
+        "Written from the declarations in `stdlib/`; do not edit by hand.",
+        "",
+        "- [Blocks](blocks.md)",
+    ]
     index += [f"- [`{name.removesuffix('.md')}`]({name})" for name in sorted(made) if name != "blocks.md"]
     made["index.md"] = "\n".join(index) + "\n"
     return made
@@ -41,7 +47,11 @@ def _blocks() -> str:
     lines = ["# Blocks", ""]
     for name, shape in BLOCKS.items():
         lines += [f"## `{name}`", "", f"{shape.about[0].upper()}{shape.about[1:]}.", ""]
-        head = name + {"yes": " NAME", "no": "", "title": ' "TITLE"'}[shape.named] + (" : TYPE" if shape.typed == "yes" else "")
+        head = (
+            name
+            + {"yes": " NAME", "no": "", "title": ' "TITLE"'}[shape.named]
+            + (" : TYPE" if shape.typed == "yes" else "")
+        )
         lines += ["```", f"{head} {{ … }}", "```", ""]
         if shape.required:
             lines.append(f"Needs {_words(shape.required)}.")
@@ -85,7 +95,11 @@ def _parameters(parameters: tuple[Parameter, ...]) -> list[str]:
         return []
     lines = ["| parameter | type | default | asks the target for |", "|---|---|---|---|"]
     for each in parameters:
-        default = f"`{each.default.span.text}`" if each.default is not None else ("absent" if each.type.optional else "required")
+        default = (
+            f"`{each.default.span.text}`"
+            if each.default is not None
+            else ("absent" if each.type.optional else "required")
+        )
         lines.append(f"| `{each.name}` | `{each.type}` | {default} | {_words(each.sees)} |")
     return [*lines, ""]
 
@@ -122,7 +136,11 @@ def _facts(declaration: Declaration, registry: Registry) -> list[str]:
             return [f"kind: {declaration.kind}", f"nature: {declaration.nature}"]
         case Kind():
             facts = [f"a special {declaration.parent}"] if declaration.parent else []
-            facts += ["artefact: made by steps, kept in the store" if declaration.artefact else "description: written into a step"]
+            facts += [
+                "artefact: made by steps, kept in the store"
+                if declaration.artefact
+                else "description: written into a step"
+            ]
             return facts + ([f"members: {_words(declaration.members)}"] if declaration.members else [])
     return []
 

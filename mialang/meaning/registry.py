@@ -23,7 +23,13 @@ from mialang.syntax import tree
 from mialang.threat import Extents, Item, Observable, Observables
 from mialang.threat.order import Order
 
-COUNTING = ("count", "outputs", "asks", "min", "max")  # what bounds on questions, outputs and records are worked out with
+COUNTING = (
+    "count",
+    "outputs",
+    "asks",
+    "min",
+    "max",
+)  # what bounds on questions, outputs and records are worked out with
 
 
 @dataclass
@@ -73,9 +79,7 @@ class Registry:
         if self._observables is None:
             self._observables = Observables(
                 {
-                    name: Observable(
-                        name, each.sources, each.sized, bool(each.artefact), each.decoy, each.python
-                    )
+                    name: Observable(name, each.sources, each.sized, bool(each.artefact), each.decoy, each.python)
                     for name, each in self.observables.items()
                 }
             )
@@ -177,8 +181,11 @@ class Registry:
     @staticmethod
     def _unknown(declaration: Declaration, names: Iterable[str], known: set[str], noun: str) -> list[Diagnostic]:
         return [
-            error("E0201", f"`{declaration.name}` names the {noun} `{name}`, which does not exist", declaration.span).help(
-                did_you_mean(name, known - {declaration.name}) or (f"`std.{noun}` lists what there is" if noun != "parameter" else "it has no parameters")
+            error(
+                "E0201", f"`{declaration.name}` names the {noun} `{name}`, which does not exist", declaration.span
+            ).help(
+                did_you_mean(name, known - {declaration.name})
+                or (f"`std.{noun}` lists what there is" if noun != "parameter" else "it has no parameters")
             )
             for name in names
             if name not in known
@@ -202,12 +209,20 @@ def _uncountable(declaration: Operator, node: tree.Expression | None) -> list[Di
     found = []
     for part in tree.walk(node):
         if isinstance(part, tree.Name) and part in counting and part.text not in COUNTING:
-            finding = error("E0201", f"nothing is counted with `{part.text}`", part.span, f"in a bound of `{declaration.name}`")
+            finding = error(
+                "E0201", f"nothing is counted with `{part.text}`", part.span, f"in a bound of `{declaration.name}`"
+            )
             found.append(finding.help(did_you_mean(part.text, COUNTING)))
-        elif isinstance(part, tree.Name) and part not in counting and part.text not in (*declaration.by_name, "classes"):
-            finding = error("E0201", f"`{declaration.name}` has no parameter `{part.text}`", part.span, "counted with here")
+        elif (
+            isinstance(part, tree.Name) and part not in counting and part.text not in (*declaration.by_name, "classes")
+        ):
+            finding = error(
+                "E0201", f"`{declaration.name}` has no parameter `{part.text}`", part.span, "counted with here"
+            )
             found.append(finding.help(did_you_mean(part.text, [*declaration.by_name, "classes"])))
-        elif isinstance(part, tree.String | tree.Boolean | tree.ListOf | tree.Table | tree.Member | tree.Index | tree.Compare):
+        elif isinstance(
+            part, tree.String | tree.Boolean | tree.ListOf | tree.Table | tree.Member | tree.Index | tree.Compare
+        ):
             finding = error("E0210", "a bound is a number over the parameters", part.span)
             found.append(finding.help("write for example `queries = steps * count(classes)`"))
     return found

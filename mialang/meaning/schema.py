@@ -136,11 +136,17 @@ def _head(block: tree.Block, schema: BlockSchema) -> Iterable[Diagnostic]:
     if schema.named == "yes" and not isinstance(block.label, tree.Name):
         span = block.label.span if block.label else block.kind.span
         shape = f"{kind} NAME : TYPE" if schema.typed == "yes" else f"{kind} NAME"
-        yield error("E0221", f"{a_block(kind)} needs a name", span).help(f"write `{shape} {{ … }}`; a name is a bare word")
+        yield error("E0221", f"{a_block(kind)} needs a name", span).help(
+            f"write `{shape} {{ … }}`; a name is a bare word"
+        )
     if schema.named == "title" and block.label is None:
-        yield error("E0221", f"{a_block(kind)} needs a title", block.kind.span).help(f'write `{kind} "what it stands for" {{ … }}`')
+        yield error("E0221", f"{a_block(kind)} needs a title", block.kind.span).help(
+            f'write `{kind} "what it stands for" {{ … }}`'
+        )
     if schema.typed == "yes" and block.type is None:
-        yield error("E0221", f"{a_block(kind)} needs a type", block.head).help(f"write `{kind} {block.name or 'NAME'} : TYPE {{ … }}`")
+        yield error("E0221", f"{a_block(kind)} needs a type", block.head).help(
+            f"write `{kind} {block.name or 'NAME'} : TYPE {{ … }}`"
+        )
     if schema.typed == "no" and block.type is not None:
         yield error("E0221", f"{a_block(kind)} has no type", block.type.span, "a type is given here").help(
             f"write `{kind} {block.name or 'NAME'} {{ … }}`"
@@ -152,9 +158,11 @@ def _attributes(block: tree.Block, schema: BlockSchema) -> Iterable[Diagnostic]:
     for attribute in block.attributes():
         name = attribute.name.text
         if name in seen:
-            yield error("E0205", f"`{name}` is given twice", attribute.name.span, "again here").also(
-                seen[name].name.span, "first here"
-            ).help("keep one of them")
+            yield (
+                error("E0205", f"`{name}` is given twice", attribute.name.span, "again here")
+                .also(seen[name].name.span, "first here")
+                .help("keep one of them")
+            )
         seen.setdefault(name, attribute)
         if not schema.open and name not in schema.attributes:
             yield unknown_key(attribute.name, block, schema)
@@ -196,7 +204,9 @@ def _entries(block: tree.Block, schema: BlockSchema) -> Iterable[Diagnostic]:
                     "put `param` at the top of the file; `--set name=value` overrides it"
                 )
             case tree.Let() if not schema.lets:
-                yield error("E0222", f"{a_block(kind)} holds no `let`", entry.span).help("put `let` at the top of the file")
+                yield error("E0222", f"{a_block(kind)} holds no `let`", entry.span).help(
+                    "put `let` at the top of the file"
+                )
             case tree.Rule() if entry.verb not in schema.verbs:
                 yield error("E0222", f"`{entry.verb}` does not belong in {a_block(kind)}", entry.span).help(
                     f"move it into a `{block_of(entry.verb)}`"

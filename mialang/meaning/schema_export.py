@@ -11,7 +11,14 @@ from mialang.meaning.schema import BLOCKS
 from mialang.meaning.types import Type
 
 Json = Any
-PLAIN = {"int": "integer", "float": "number", "bool": "boolean", "string": "string", "path": "string", "table": "object"}
+PLAIN = {
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "string": "string",
+    "path": "string",
+    "table": "object",
+}
 UNITS = {
     "share": "a share: `5 %`, or a number from 0 to 1", "seconds": "a time: `20 min`", "queries": "`5_000 queries`",
     "tokens": "`32 tokens`", "usd": "`20 usd`", "bytes": "`500 MB`",

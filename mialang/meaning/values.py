@@ -26,7 +26,9 @@ class Structured:
     @cached_property
     def digest(self) -> str:
         """Forty hexadecimal digits that stand for the whole structure."""
-        return hashlib.sha1(json.dumps(self.signature(), separators=(",", ":")).encode(), usedforsecurity=False).hexdigest()
+        return hashlib.sha1(
+            json.dumps(self.signature(), separators=(",", ":")).encode(), usedforsecurity=False
+        ).hexdigest()
 
     @cached_property
     def extent_of_parts(self) -> tuple[int, int]:

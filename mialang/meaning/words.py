@@ -61,7 +61,11 @@ def type_words(type_: Type) -> str:
     if name == "one_of":
         return "one of " + listed(type_.options)
     if name == "set":
-        return f"{many_words(type_.item)} such as `0..4` or `[0, 3]`" if type_.item.name == "int" else many_words(type_.item)
+        return (
+            f"{many_words(type_.item)} such as `0..4` or `[0, 3]`"
+            if type_.item.name == "int"
+            else many_words(type_.item)
+        )
     if name == "list":
         return f"a list of {many_words(type_.item)}"
     words = ONE.get(name) or with_article(name)

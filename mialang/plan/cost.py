@@ -58,14 +58,15 @@ def within_budget(plan: Plan, cost: Cost) -> list[Diagnostic]:
     limit = plan.budget.seconds
     if limit is not None and cost.seconds > limit:
         found.append(
-            error("E0701", f"the audit would take about {duration(cost.seconds)}, and its budget is {duration(limit)}").help(
-                "raise `budget { time = … }`, or lower steps, repeats or cells"
-            )
+            error(
+                "E0701", f"the audit would take about {duration(cost.seconds)}, and its budget is {duration(limit)}"
+            ).help("raise `budget { time = … }`, or lower steps, repeats or cells")
         )
     if plan.budget.queries is not None and cost.queries > plan.budget.queries:
         found.append(
-            error("E0701", f"the attacks may ask up to {cost.queries:,} questions, and the budget allows {plan.budget.queries:,.0f}").help(
-                "raise `budget { queries = … }`, or lower steps, starts or limits"
-            )
+            error(
+                "E0701",
+                f"the attacks may ask up to {cost.queries:,} questions, and the budget allows {plan.budget.queries:,.0f}",
+            ).help("raise `budget { queries = … }`, or lower steps, starts or limits")
         )
     return found

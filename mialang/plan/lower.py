@@ -166,7 +166,9 @@ class Graph:
         value: Application,
         label: str = "",
     ) -> str:
-        own_repeat = repeat if random or any(self.nodes[each].repeat is not None for each in references(params)) else None
+        own_repeat = (
+            repeat if random or any(self.nodes[each].repeat is not None for each in references(params)) else None
+        )
         seconds = evaluate(declaration.seconds, value, self.counts) if isinstance(declaration, Operator) else None
         return self.add(role, label or declaration.name, declaration.name, python, version, kind, params,
                          random=random, repeat=own_repeat, seconds=seconds)  # fmt: skip
@@ -279,7 +281,12 @@ class Graph:
                     name: self.encode(each, repeat, role, self._is_model(declaration, name))
                     for name, each in value.arguments.items()
                 }
-                return {"$term": declaration.name, "python": declaration.python, "version": declaration.version, "args": args}
+                return {
+                    "$term": declaration.name,
+                    "python": declaration.python,
+                    "version": declaration.version,
+                    "args": args,
+                }
             case Structured():
                 raise TypeError(f"{value!r} has no place in a plan")
         return value
@@ -422,7 +429,9 @@ class Lowering:
         decoys = {sights[reason.observable].decoy for reason in candidate.needs.reasons}
         decoys |= {sights[name].decoy for name in candidate.needs.access.holds}
         if "none" in decoys:
-            names = [reason.observable for reason in candidate.needs.reasons if sights[reason.observable].decoy == "none"]
+            names = [
+                reason.observable for reason in candidate.needs.reasons if sights[reason.observable].decoy == "none"
+            ]
             names += [name for name in candidate.needs.access.holds if sights[name].decoy == "none"]
             self._no_arm(attack, instance, "blind", cell, f"there is no decoy for {names[0].replace('_', ' ')}")
             return
@@ -435,7 +444,9 @@ class Lowering:
                 return
             target = decoy_target
         permuted = "permuted" if "retrained" not in decoys else ""
-        self._run_arm(attack, instance, "blind", "", candidate, setting, cell, target=target, decoy=permuted or "retrained")
+        self._run_arm(
+            attack, instance, "blind", "", candidate, setting, cell, target=target, decoy=permuted or "retrained"
+        )
 
     def _no_arm(self, attack: Attack, instance: Instance, arm: str, cell: Cell, reason: str) -> None:
         for label in self._labels(instance, cell):
@@ -453,8 +464,12 @@ class Lowering:
         for parameter, value in decoy_arguments(setting.target, self.audit.registry).items():
             if any(isinstance(part, PriorItem) and part.name not in granted for part in walk(value)):
                 return None
-            arguments[parameter] = replaced(value, lambda part: granted[part.name] if isinstance(part, PriorItem) else None)
-        return defended(replace(setting.target, arguments=arguments, label=f"{setting.target.label}_decoy"), setting.defenses)
+            arguments[parameter] = replaced(
+                value, lambda part: granted[part.name] if isinstance(part, PriorItem) else None
+            )
+        return defended(
+            replace(setting.target, arguments=arguments, label=f"{setting.target.label}_decoy"), setting.defenses
+        )
 
     def _run_arm(  # noqa: PLR0913 - an arm is all of these
         self,
@@ -468,7 +483,9 @@ class Lowering:
         target: Value | None = None,
         decoy: str = "",
     ) -> None:
-        bound = self._bound(candidate, setting, cell, target if target is not None else self._trained_target(setting), decoy)
+        bound = self._bound(
+            candidate, setting, cell, target if target is not None else self._trained_target(setting), decoy
+        )
         metered = not decoy and math.isfinite(setting.access.queries)
         for repeat in self.repeats:
             ids = {name: self.graph.node(value, repeat, "attack") for name, value in bound.items()}
@@ -509,7 +526,9 @@ class Lowering:
         reason: str, nodes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         key = (attack.name, instance, arm, baseline, tuple(sorted(cell.items())), repeat)
-        self._arm_cells.setdefault(attack.name, {}).setdefault(tuple(sorted(cell)), {}).setdefault(key[4], []).append(key)
+        self._arm_cells.setdefault(attack.name, {}).setdefault(tuple(sorted(cell)), {}).setdefault(key[4], []).append(
+            key
+        )
         self.arms[key] = Arm.model_construct(
             attack=attack.name, instance=instance, arm=arm, baseline=baseline, cell=dict(cell), repeat=repeat,
             node=node, reason=reason, nodes=nodes,
@@ -518,9 +537,7 @@ class Lowering:
     def _trained_target(self, setting: Setting) -> Value:
         return defended(setting.target, setting.defenses)
 
-    def _bound(
-        self, candidate: Candidate, setting: Setting, cell: Cell, target: Value, decoy: str
-    ) -> dict[str, Value]:
+    def _bound(self, candidate: Candidate, setting: Setting, cell: Cell, target: Value, decoy: str) -> dict[str, Value]:
         """The results of a recipe with the handle, the granted items and the leaked artefacts put in."""
         registry = self.audit.registry
         checks = self._obligations(setting, cell)
@@ -556,10 +573,14 @@ class Lowering:
         for prior in audit.priors(setting.threat, cell):
             checks.extend(prior.asserts)
             for name, value in prior.items.items():
-                if audit.registry.item(name).overlaps or not audit.registry.is_a(kind_of(value, audit.registry), "records"):
+                if audit.registry.item(name).overlaps or not audit.registry.is_a(
+                    kind_of(value, audit.registry), "records"
+                ):
                     continue
                 for secret in secrets_of(setting.target):
-                    if isinstance(disjoint, Operator) and kind_of(secret, audit.registry) == kind_of(value, audit.registry):
+                    if isinstance(disjoint, Operator) and kind_of(secret, audit.registry) == kind_of(
+                        value, audit.registry
+                    ):
                         checks.append(Application(disjoint, {"first": value, "second": secret, "by": "record"}))
         return tuple({check.digest: check for check in checks}.values())
 
@@ -568,7 +589,12 @@ class Lowering:
         for attack in self.audit.attacks.values():
             threat = self.audit.threats[attack.against]
             setting = next(
-                (each for cell in self.audit.matrix.cells() if (each := setting_of(self.audit, threat, cell)) is not None), None
+                (
+                    each
+                    for cell in self.audit.matrix.cells()
+                    if (each := setting_of(self.audit, threat, cell)) is not None
+                ),
+                None,
             )
             for instance in instances_of(self.audit, attack):
                 cell = next(self.audit.matrix.cells(), {})
@@ -629,9 +655,7 @@ class Lowering:
                                         baseline="", node=node, reason="")
             )  # fmt: skip
 
-    def _metric_node(
-        self, measurement: Measurement, cell: Cell, repeat: int, of: Json, asking: tuple[str, ...]
-    ) -> str:
+    def _metric_node(self, measurement: Measurement, cell: Cell, repeat: int, of: Json, asking: tuple[str, ...]) -> str:
         del asking
         metric = measurement.metric
         params: dict[str, Json] = {}

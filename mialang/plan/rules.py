@@ -33,7 +33,11 @@ def _rule(rule: GateRule, audit: Audit) -> RulePlan:
 def _condition(condition: Condition, audit: Audit) -> Json:
     match condition:
         case Comparison():
-            return {"compare": condition.sign, "left": _term(condition.left, audit), "right": _term(condition.right, audit)}
+            return {
+                "compare": condition.sign,
+                "left": _term(condition.left, audit),
+                "right": _term(condition.right, audit),
+            }
         case Junction():
             return {"join": condition.word, "parts": [_condition(part, audit) for part in condition.parts]}
 

@@ -70,7 +70,14 @@ class Leaked(Structured):
 
     def signature(self) -> list[Any]:
         """What leaked, of what, and whether it is a decoy."""
-        return ["leaked", self.observable.identity, self.size, self.handle.digest, signature(self.records), self.permuted]
+        return [
+            "leaked",
+            self.observable.identity,
+            self.size,
+            self.handle.digest,
+            signature(self.records),
+            self.permuted,
+        ]
 
     def parts(self) -> tuple[Value, ...]:
         """The model and the records."""

@@ -128,7 +128,11 @@ def observables(registry: Registry) -> dict[str, Json]:
 def attack_plan(attack: str, instance: str, candidate: Candidate, setting: Setting) -> AttackPlan:
     """An attack for the report: where it comes from, what it needs, its searches as formulas."""
     recipe, elaborated = candidate.recipe, candidate.elaborated
-    names = {value.digest: name for name, value in elaborated.lets.items() if isinstance(value, Application) and value.is_step}
+    names = {
+        value.digest: name
+        for name, value in elaborated.lets.items()
+        if isinstance(value, Application) and value.is_step
+    }
     needed: dict[str, str] = {}
     for reason in candidate.needs.reasons:
         needed.setdefault(reason.observable, f"{reason.observable.replace('_', ' ')}: {reason.words()}")
@@ -171,7 +175,9 @@ def threat_plan(audit: Audit, threat: Threat) -> ThreatPlan:
     modality = operator.modality
     article = "an" if modality[:1] in "aeiou" else "a"
     target = f"`{setting.target.label or setting.target.name}`"
-    about = f"{article} {modality} model of type `{operator.name}`" if modality else f"a model of type `{operator.name}`"
+    about = (
+        f"{article} {modality} model of type `{operator.name}`" if modality else f"a model of type `{operator.name}`"
+    )
     secret = f"`{text_of(secrets[0])}`" if secrets else "data that the spec does not name"
     prose = [
         f"{_name(threat.name)} attacks {target}, {about}, to recover {secret}: {setting.extent.words()}.",
@@ -182,7 +188,9 @@ def threat_plan(audit: Audit, threat: Threat) -> ThreatPlan:
     if strict:
         prose.append("The object is training data of a finished model: model inversion in the strict sense.")
     if fixed:
-        prose.append("The model is fixed by its weights: repeats vary the attack only, and the figures speak for this model.")
+        prose.append(
+            "The model is fixed by its weights: repeats vary the attack only, and the figures speak for this model."
+        )
     return ThreatPlan(
         name=threat.name,
         prose=tuple(prose),

@@ -121,13 +121,17 @@ def _group(group: Group, scales: Sequence[Scale], top: int) -> Iterable[Markup]:
     if group.title:
         yield tag("text", group.title, x="0", y=top + 13, class_="cell")
     for limit in group.limits:
-        rows = [place for place, line in enumerate(group.lines) if line.label == limit.instance] if limit.instance else []
+        rows = (
+            [place for place, line in enumerate(group.lines) if line.label == limit.instance] if limit.instance else []
+        )
         first, last = (rows[0], rows[-1] + _companions(group, rows[-1])) if rows else (0, len(group.lines))
         yield from _limit(limit, scales[-1] if limit.gain else scales[0], tops[first], tops[last - 1] + ROW)
     for line, start in zip(group.lines, tops, strict=False):
         middle = start + ROW / 2
         label = line.label if len(line.label) <= LONGEST else line.label[: LONGEST - 1] + "…"
-        yield tag("text", label, x="0", y=middle + 4, class_="name" if line.series in ("attack", "model") else "name aside")
+        yield tag(
+            "text", label, x="0", y=middle + 4, class_="name" if line.series in ("attack", "model") else "name aside"
+        )
         yield from _interval(line.value, line.series, scales[0], middle)
         if line.gain is not None:
             yield from _interval(line.gain, "gain", scales[-1], middle)
@@ -211,7 +215,16 @@ def frontier(spots: Sequence[Spot], leak_unit: str, utility_unit: str, names: tu
     for spot in spots:
         x, y = across.at(spot.leak.point), height(spot.utility.point)
         if spot.leak.lower is not None and spot.leak.upper is not None:
-            parts.append(tag("line", x1=across.at(spot.leak.lower), x2=across.at(spot.leak.upper), y1=y, y2=y, class_="reach faint"))
+            parts.append(
+                tag(
+                    "line",
+                    x1=across.at(spot.leak.lower),
+                    x2=across.at(spot.leak.upper),
+                    y1=y,
+                    y2=y,
+                    class_="reach faint",
+                )
+            )
         if spot.utility.lower is not None and spot.utility.upper is not None:
             ends = {"y1": height(spot.utility.lower), "y2": height(spot.utility.upper)}
             parts.append(tag("line", x1=x, x2=x, class_="reach faint", **ends))
@@ -219,7 +232,11 @@ def frontier(spots: Sequence[Spot], leak_unit: str, utility_unit: str, names: tu
         spot, label = same[0], " ".join(str(each.number) for each in same)
         said = f"{label}: {names[0]} {number(spot.leak.point, leak_unit)}, {names[1]} {number(spot.utility.point, utility_unit)}"
         wide = 11 + 7 * len(label)
-        ball = (tag("title", said), tag("rect", x=-wide / 2, y=-9, width=wide, height=18, rx=9), tag("text", label, y=4))
+        ball = (
+            tag("title", said),
+            tag("rect", x=-wide / 2, y=-9, width=wide, height=18, rx=9),
+            tag("text", label, y=4),
+        )
         parts.append(tag("svg", *ball, x=across.at(spot.leak.point), y=height(spot.utility.point), class_="hold spot"))
     parts.append(tag("text", f"{names[1]}, {unit_words(utility_unit)} ↑", x="0", y=10, class_="head"))
     parts.append(tag("text", f"{names[0]}, {unit_words(leak_unit)} →", x="96%", y=TALL + 33, class_="head end"))

@@ -44,7 +44,9 @@ def _in_order(plan: Plan) -> Plan:
 
 def _folded(plan: Plan) -> tuple[dict[str, tuple[Node, int]], list[tuple[str, str]]]:
     drawing = fold(plan)
-    names = {form: f"metric:{node.label}" if node.role == "metric" else form for form, (node, _) in drawing.boxes.items()}
+    names = {
+        form: f"metric:{node.label}" if node.role == "metric" else form for form, (node, _) in drawing.boxes.items()
+    }
     boxes: dict[str, tuple[Node, int]] = {}
     for form, (node, count) in drawing.boxes.items():
         first, already = boxes.get(names[form], (node, 0))

@@ -56,7 +56,11 @@ class Evidence:
     """
 
     def __init__(
-        self, plan: Plan, values: Mapping[str, Json], failures: Mapping[str, str], unfinished: frozenset[str] = frozenset()
+        self,
+        plan: Plan,
+        values: Mapping[str, Json],
+        failures: Mapping[str, str],
+        unfinished: frozenset[str] = frozenset(),
     ) -> None:
         self._unfinished = unfinished
         self.plan = plan
@@ -72,7 +76,9 @@ class Evidence:
 
     def cells(self, measurement: str) -> list[dict[str, int]]:
         """The cells of a measurement, in order."""
-        found = {_cell(reading.cell): reading.cell for reading in self.plan.readings if reading.measurement == measurement}
+        found = {
+            _cell(reading.cell): reading.cell for reading in self.plan.readings if reading.measurement == measurement
+        }
         return list(found.values())
 
     def instances(self, measurement: str, cell: Mapping[str, int]) -> list[str]:
@@ -80,7 +86,9 @@ class Evidence:
         found = {
             reading.instance: None
             for reading in self.plan.readings
-            if reading.measurement == measurement and _cell(reading.cell) == _cell(cell) and reading.arm in ("", "attack")
+            if reading.measurement == measurement
+            and _cell(reading.cell) == _cell(cell)
+            and reading.arm in ("", "attack")
         }
         return list(found)
 
@@ -141,7 +149,12 @@ class Evidence:
 
     @staticmethod
     def _against(  # noqa: PLR0913
-        own: Sample | Missing, other: Sample | Missing, view: str, subtracts: str, confidence: float, plan: MeasurementPlan
+        own: Sample | Missing,
+        other: Sample | Missing,
+        view: str,
+        subtracts: str,
+        confidence: float,
+        plan: MeasurementPlan,
     ) -> Estimate | Missing:
         if view != subtracts:
             return other if isinstance(other, Missing) else estimate(other, confidence)
@@ -170,7 +183,9 @@ class Evidence:
         _, name, sample = max(found, key=lambda each: each[0])
         return name, sample
 
-    def every(self, measurement: str, cell: Mapping[str, int], view: str, field: str, confidence: float) -> Iterator[Figure]:
+    def every(
+        self, measurement: str, cell: Mapping[str, int], view: str, field: str, confidence: float
+    ) -> Iterator[Figure]:
         """The figure of each attack in a cell."""
         for instance in self.instances(measurement, cell):
             yield self.figure(measurement, cell, instance, view, field, confidence)

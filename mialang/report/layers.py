@@ -58,7 +58,9 @@ def lay_out(boxes: Sequence[str], arrows: Iterable[tuple[str, str]], *, bend: fl
     height = _heights(rows, before, after, bend)
     top = min(height.values())
     height = {item: value - top for item, value in height.items()}
-    where: dict[Item, tuple[int, float]] = {item: (number, height[item]) for number, row in enumerate(rows) for item in row}
+    where: dict[Item, tuple[int, float]] = {
+        item: (number, height[item]) for number, row in enumerate(rows) for item in row
+    }
     return Layout(
         places={box: where[box] for box in boxes},
         routes={arrow: [where[item] for item in chain] for arrow, chain in chains.items()},
@@ -150,7 +152,9 @@ def _heights(
     return height
 
 
-def _wish(item: Item, before: Mapping[Item, list[Item]], after: Mapping[Item, list[Item]], height: Mapping[Item, float]) -> float:
+def _wish(
+    item: Item, before: Mapping[Item, list[Item]], after: Mapping[Item, list[Item]], height: Mapping[Item, float]
+) -> float:
     near = [height[each] for each in (*before.get(item, ()), *after.get(item, ()))]
     return sum(near) / len(near) if near else height[item]
 

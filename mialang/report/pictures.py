@@ -106,7 +106,10 @@ class Records:
     def _of_label(self, label: int) -> tuple[Array, Array]:
         if label not in self._flat:
             rows = np.flatnonzero(self._labels == label)
-            self._flat[label] = rows, scaled(self._raw[rows], self._maximum).reshape(len(rows), math.prod(self._raw.shape[1:]))
+            self._flat[label] = (
+                rows,
+                scaled(self._raw[rows], self._maximum).reshape(len(rows), math.prod(self._raw.shape[1:])),
+            )
         return self._flat[label]
 
 

@@ -61,7 +61,9 @@ class Scale:
         return number(tick, self.unit) if abs(tick) >= 1000 else f"{tick:.4g}"
 
 
-def scale_for(values: Iterable[float], unit: str, across: tuple[float, float], *, zero: bool = True, ticks: int = 4) -> Scale:
+def scale_for(
+    values: Iterable[float], unit: str, across: tuple[float, float], *, zero: bool = True, ticks: int = 4
+) -> Scale:
     """A scale that holds some values.
 
     Args:

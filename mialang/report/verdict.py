@@ -152,7 +152,13 @@ def _junction(condition: Json, rule: RulePlan, cell: Mapping[str, int], evidence
     choose = max if condition["join"] == "and" else min
     decisive = choose(parts, key=lambda part: SEVERITY.index(part.status))
     return CellVerdict(
-        dict(cell), decisive.status, decisive.observed, decisive.threshold, decisive.bound, decisive.decided_by, decisive.reason
+        dict(cell),
+        decisive.status,
+        decisive.observed,
+        decisive.threshold,
+        decisive.bound,
+        decisive.decided_by,
+        decisive.reason,
     )
 
 
@@ -191,7 +197,9 @@ def _worst(figures: list[Figure], *, worst_high: bool) -> Term:
     return Term(worst.point, worst.lower, worst.upper, name if len(estimates) > 1 else "")
 
 
-def _calculated(term: Json, cell: Mapping[str, int], evidence: Evidence, confidence: float, *, worst_high: bool) -> Term:
+def _calculated(
+    term: Json, cell: Mapping[str, int], evidence: Evidence, confidence: float, *, worst_high: bool
+) -> Term:
     """Arithmetic on terms; bounds follow interval arithmetic."""
     sign = term["calculate"]
     left = _term(term["left"], cell, evidence, confidence, worst_high=worst_high)
@@ -206,4 +214,6 @@ def _calculated(term: Json, cell: Mapping[str, int], evidence: Evidence, confide
     except ZeroDivisionError:
         raise _NoAnswerError(Missing("not available", "the threshold divides by zero")) from None
     bounded = len(ends) == 4
-    return Term(point, min(ends) if bounded else None, max(ends) if bounded else None, left.decided_by or right.decided_by)
+    return Term(
+        point, min(ends) if bounded else None, max(ends) if bounded else None, left.decided_by or right.decided_by
+    )

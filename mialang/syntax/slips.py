@@ -199,7 +199,9 @@ def _end_inside(situation: Situation) -> Diagnostic | None:
         return None
     start, end = situation.span_of(opened), situation.span
     finding = error("E0103", f"the file ends while `{opened}` is still open", end, "the file ends here")
-    return (finding.also(start, "opened here") if start != end else finding).help(f"add the missing `{PARTNER[opened.type]}`")
+    return (finding.also(start, "opened here") if start != end else finding).help(
+        f"add the missing `{PARTNER[opened.type]}`"
+    )
 
 
 def _stray_bracket(situation: Situation) -> Diagnostic | None:

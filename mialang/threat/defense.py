@@ -47,11 +47,11 @@ class Shield:
             return access
         order = observables.order
         # Whoever sees something stronger than what is hidden or changed could undo the defense, so that goes too.
-        gone = {stronger for hidden in self.hides for stronger in order.above(hidden)} if not self.on else set(self.hides)
+        gone = (
+            {stronger for hidden in self.hides for stronger in order.above(hidden)} if not self.on else set(self.hides)
+        )
         changed = {stronger for name in self.transforms for stronger in order.above(name)} - self.transforms
         gone |= {name for name in changed if not self.on and name in observables.by_name}
-        sees = {
-            name: min(size, self.limits.get(name, size)) for name, size in access.sees.items() if name not in gone
-        }
+        sees = {name: min(size, self.limits.get(name, size)) for name, size in access.sees.items() if name not in gone}
         holds = {name: size for name, size in access.holds.items() if name not in self.hides}
         return replace(access, sees=sees, holds=holds)

@@ -125,7 +125,9 @@ def test_a_damaged_result_is_computed_again_with_a_warning(tmp_path: Path) -> No
     path.write_bytes(b"damaged")
     toys.calls.clear()
     events: list[tuple[str, dict[str, object]]] = []
-    again = Schedule(made, Store(tmp_path), Inline(), lambda event, **facts: events.append((event, facts)), SETTINGS).run()
+    again = Schedule(
+        made, Store(tmp_path), Inline(), lambda event, **facts: events.append((event, facts)), SETTINGS
+    ).run()
     assert again.outputs == outcome.outputs
     assert toys.calls == ["a"]
     assert [facts["reason"] for event, facts in events if event == "recomputed"] == ["its result is missing or damaged"]
@@ -142,7 +144,9 @@ def test_code_that_is_not_trusted_is_not_imported(tmp_path: Path) -> None:
 @given(st.permutations(["x", "y", "z"]), st.text("ab", min_size=1, max_size=3))
 def test_a_key_says_what_a_node_is_and_not_where_it_stands(names: Sequence[str], label: str) -> None:
     one = node("n", names[:2], 1)
-    renamed = one.model_copy(update={"id": "m", "label": label, "repeat": 3, "after": ("q",), "queries": 5, "seconds": 2.0})
+    renamed = one.model_copy(
+        update={"id": "m", "label": label, "repeat": 3, "after": ("q",), "queries": 5, "seconds": 2.0}
+    )
     outputs = {"x": "1" * 64, "y": "2" * 64, "z": "3" * 64}
     assert node_key(one, outputs) == node_key(renamed, outputs)
     for change in ({"seed": 4}, {"version": 2}, {"params": {**one.params, "plus": 2}}, {"operator": "other"}):

@@ -33,7 +33,9 @@ def test_check_imports_neither_torch_nor_numpy_nor_networkx() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("path", sorted([*ROOT.glob("specs/**/*.mia"), *ROOT.glob("tests/good/**/*.mia")]), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("specs/**/*.mia"), *ROOT.glob("tests/good/**/*.mia")]), ids=lambda path: path.stem
+)
 def test_shipped_specs_are_sound(path: Path) -> None:
     audit, found = check(Source.read(path), path)
     assert audit is not None
@@ -99,7 +101,9 @@ def test_names_that_need_themselves() -> None:
 
 def test_files_import_each_other_by_relative_path(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "data.mia").write_text('import std.image\ndata secret : image.Digits { split = "train"  classes = 0..4 }\n')
+    (tmp_path / "shared" / "data.mia").write_text(
+        'import std.image\ndata secret : image.Digits { split = "train"  classes = 0..4 }\n'
+    )
     text = spec(imports=PARTS["imports"] + 'import "shared/data.mia" as shared\n',
                 data=PARTS["data"].split("\n", 1)[1], target=PARTS["target"].replace("trained = secret", "trained = shared.secret"))  # fmt: skip
     main = tmp_path / "audit.mia"
@@ -121,7 +125,9 @@ def test_a_package_offers_modules_through_an_entry_point(tmp_path: Path, monkeyp
 
     package = tmp_path / "acme_attacks"
     package.mkdir()
-    (package / "__init__.py").write_text("raise RuntimeError('the package must not be imported to read its .mia files')")
+    (package / "__init__.py").write_text(
+        "raise RuntimeError('the package must not be imported to read its .mia files')"
+    )
     page = (ROOT / "stdlib" / "attack" / "GMI.mia").read_text().replace("recipe GMI", "recipe AcmeGMI")
     (package / "AcmeGMI.mia").write_text(page)
     info = tmp_path / "acme_attacks-1.0.dist-info"
@@ -131,14 +137,19 @@ def test_a_package_offers_modules_through_an_entry_point(tmp_path: Path, monkeyp
     monkeypatch.syspath_prepend(str(tmp_path))
     library.package_library.cache_clear()
     library.files_of.cache_clear()
-    text = spec(imports=PARTS["imports"] + "import acme { AcmeGMI }\n", attack="attack inside { against = insider  use = [AcmeGMI(keep = 5)] }")
+    text = spec(
+        imports=PARTS["imports"] + "import acme { AcmeGMI }\n",
+        attack="attack inside { against = insider  use = [AcmeGMI(keep = 5)] }",
+    )
     assert codes(text) == []
     library.package_library.cache_clear()
     library.files_of.cache_clear()
 
 
 def test_a_parameter_can_be_set_from_outside() -> None:
-    text = spec(extra="param epochs : int(1..) = 20\n", target=PARTS["target"].replace("trained", "epochs = epochs  trained"))
+    text = spec(
+        extra="param epochs : int(1..) = 20\n", target=PARTS["target"].replace("trained", "epochs = epochs  trained")
+    )
     assert codes(text, {"epochs": "3"}) == []
     assert codes(text, {"epochs": "0"}) == ["E0211"]
     assert codes(text, {"epochs": "many"}) == ["E0201"]
@@ -151,14 +162,22 @@ def test_a_parameter_can_be_set_from_outside() -> None:
 def test_every_applicable_covers_the_imported_recipes_that_fit() -> None:
     audit = sound(spec(attack="attack inside { against = insider  use = every(applicable) }",
                        gate='gate "g" { require leak.gain.top1 <= 90 % }'))  # fmt: skip
-    assert {instance.name for instance in instances_of(audit, audit.attacks["inside"])} == {"GMI", "LOMMA", "BREPMI", "MIFace", "Yang2019"}
+    assert {instance.name for instance in instances_of(audit, audit.attacks["inside"])} == {
+        "GMI",
+        "LOMMA",
+        "BREPMI",
+        "MIFace",
+        "Yang2019",
+    }
     threat = PARTS["threat"].replace("white_box()", "label_only()")
     audit = sound(spec(attack="attack inside { against = insider  use = every(applicable) }", threat=threat,
                        gate='gate "g" { require leak.gain.top1 <= 90 % }'))  # fmt: skip
     assert {instance.name for instance in instances_of(audit, audit.attacks["inside"])} == {"BREPMI"}
 
 
-axes = st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True).map(tuple), min_size=1)
+axes = st.dictionaries(
+    st.sampled_from("abc"), st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True).map(tuple), min_size=1
+)
 
 
 @given(axes, st.integers(0, 9))
@@ -191,4 +210,10 @@ def test_units_convert_to_base_units(number: float, unit: str) -> None:
 
 
 def test_durations_read_well() -> None:
-    assert [duration(seconds) for seconds in (0.0042, 3, 90, 5400, 200_000)] == ["4.2 ms", "3 s", "1.5 min", "1.5 h", "2.31 d"]
+    assert [duration(seconds) for seconds in (0.0042, 3, 90, 5400, 200_000)] == [
+        "4.2 ms",
+        "3 s",
+        "1.5 min",
+        "1.5 h",
+        "2.31 d",
+    ]

@@ -42,7 +42,12 @@ recipe Mine : attack.image {
 
 
 def own(loss: str, score: str) -> str:
-    text = OWN.replace("LOSS", loss).replace("SCORE", score).replace('"Mine. Nobody', '"""Mine. Nobody').replace('none."', 'none."""')
+    text = (
+        OWN.replace("LOSS", loss)
+        .replace("SCORE", score)
+        .replace('"Mine. Nobody', '"""Mine. Nobody')
+        .replace('none."', 'none."""')
+    )
     return spec(attack="attack inside { against = insider  use = [Mine] }", extra=text,
                 threat=PARTS["threat"].replace("white_box()", "GRANT"))  # fmt: skip
 
@@ -61,9 +66,14 @@ def own(loss: str, score: str) -> str:
 def test_changing_a_term_changes_what_is_needed(loss: str, score: str, grant: str, fits: bool) -> None:
     text = own(loss, score).replace("GRANT", grant)
     if "student" in loss:
-        text = text.replace("let search", "let student = distill(target, about = prior.images, into = image.cnn())\n  let search")
+        text = text.replace(
+            "let search", "let student = distill(target, about = prior.images, into = image.cnn())\n  let search"
+        )
     if loss == "-realism(gan)":
-        text = text.replace("over = gan.latent, minimise = -realism(gan)", "over = gan.latent, minimise = 0 * cross_entropy(other) - realism(gan)")
+        text = text.replace(
+            "over = gan.latent, minimise = -realism(gan)",
+            "over = gan.latent, minimise = 0 * cross_entropy(other) - realism(gan)",
+        )
         text = text.replace("let search", "let other = distill(target, about = prior.images, into = image.cnn())\n  let search") \
             if grant == "scores()" else text.replace("minimise = 0 * cross_entropy(other) - realism(gan)", "minimise = -1 * realism(gan)")  # fmt: skip
     found = codes(text)
@@ -72,7 +82,9 @@ def test_changing_a_term_changes_what_is_needed(loss: str, score: str, grant: st
 
 def test_asking_ones_own_student_needs_nothing() -> None:
     text = own("cross_entropy(student)", "agreement(target)").replace("GRANT", "scores()")
-    text = text.replace("let search", "let student = distill(target, about = prior.images, into = image.cnn())\n  let search")
+    text = text.replace(
+        "let search", "let student = distill(target, about = prior.images, into = image.cnn())\n  let search"
+    )
     assert "E0301" not in codes(text)
 
 
@@ -96,7 +108,9 @@ def test_a_budget_below_the_estimate_is_a_need_unmet() -> None:
 
 
 sights = st.dictionaries(
-    st.sampled_from(sorted(AUDIT.registry.sights.by_name)), st.one_of(st.just(math.inf), st.integers(1, 9).map(float)), max_size=4
+    st.sampled_from(sorted(AUDIT.registry.sights.by_name)),
+    st.one_of(st.just(math.inf), st.integers(1, 9).map(float)),
+    max_size=4,
 )
 grants = st.builds(
     lambda sees, queries, knows: Access.of(AUDIT.registry.sights, sees=sees, queries=queries, knows=knows),

@@ -52,7 +52,9 @@ recipe Twins : attack.image {
 
 def test_adding_a_defense_changes_no_other_cell() -> None:
     few = plan_of()
-    many = plan_of(matrix="matrix { defense = [none(), negative_label_smoothing(), negative_label_smoothing(alpha = -0.1)]  repeat = 5 }")
+    many = plan_of(
+        matrix="matrix { defense = [none(), negative_label_smoothing(), negative_label_smoothing(alpha = -0.1)]  repeat = 5 }"
+    )
     assert set(few.nodes) <= set(many.nodes)
     assert all(few.nodes[name].seed == many.nodes[name].seed for name in few.nodes)
 
@@ -68,13 +70,17 @@ def test_the_root_seed_changes_what_is_drawn_and_nothing_else() -> None:
     one, other = lower(audit, 0), lower(audit, 1)
     drawn = {node.seed for node in one.nodes.values() if node.seed is not None}
     assert drawn.isdisjoint({node.seed for node in other.nodes.values()})
-    assert Counter(node.operator for node in one.nodes.values()) == Counter(node.operator for node in other.nodes.values())
+    assert Counter(node.operator for node in one.nodes.values()) == Counter(
+        node.operator for node in other.nodes.values()
+    )
     kept = {node.id for node in one.nodes.values() if node.seed is None and node.repeat is None}
     assert kept <= set(other.nodes)
 
 
 def test_a_defense_that_is_bypassed_costs_nothing() -> None:
-    plain = plan_of(matrix="matrix { defense = [none()]  repeat = 5 }", gate='gate "g" { require leak.gain.top1 <= 90 % }')
+    plain = plan_of(
+        matrix="matrix { defense = [none()]  repeat = 5 }", gate='gate "g" { require leak.gain.top1 <= 90 % }'
+    )
     bypassed = plan_of(matrix="matrix { defense = [none(), round_scores()]  repeat = 5 }",
                        gate='gate "g" { require leak.gain.top1 <= 90 % }')  # fmt: skip
     attack = {node.id for node in plain.nodes.values() if node.role == "attack"}
@@ -176,7 +182,9 @@ def test_the_script_is_python_and_calls_every_node() -> None:
 
 
 UNSIZED = {
-    "data": PARTS["data"].replace("data public : image.Digits { classes = 5..9 }", 'data public : image.Npz { path = "p.npz" }'),
+    "data": PARTS["data"].replace(
+        "data public : image.Digits { classes = 5..9 }", 'data public : image.Npz { path = "p.npz" }'
+    ),
     "threat": PARTS["threat"].replace("white_box()", "scores(queries = 1_000 queries)"),
     "attack": "attack inside { against = insider  use = [Yang2019] }",
     "gate": 'gate "g" { require leak.gain.top1 <= 99 % }',
@@ -239,7 +247,10 @@ recipe Reader : attack.image {
     decoy = plan.nodes[handle.inputs[0]]
     assert (decoy.operator, decoy.label) == ("Classifier", "victim_decoy")
     assert plan.nodes[decoy.params["trained"]["$node"]].operator == "relabelled"
-    bare = plan_of(prior="prior other { images = public }", **{**changed, "extra": page.replace("about = prior.images", "about = prior.images")})
+    bare = plan_of(
+        prior="prior other { images = public }",
+        **{**changed, "extra": page.replace("about = prior.images", "about = prior.images")},
+    )
     assert bare.key == plan.key
     unable = plan_of(**{**changed, "threat": PARTS["threat"].replace("prior   = other\n", ""),
                         "extra": page.replace("param about : images\n", "").replace(", about = prior.images", "")})  # fmt: skip

@@ -64,12 +64,38 @@ class Audit:
 
     def _ground(self) -> None:
         self.step("secret", "data", "Digits", "images", notes={"records": 12})
-        self.keep("secret", "images", {"raw": self.secret, "labels": self.labels}, {"maximum": 255.0, "names": self.names})
+        self.keep(
+            "secret", "images", {"raw": self.secret, "labels": self.labels}, {"maximum": 255.0, "names": self.names}
+        )
         self.step("public", "data", "Digits", "images", notes={"records": 40})
         self.step("images", "grant", "grant", "images", ("public",), params={"item": "images"}, python="")
-        self.step("disjoint", "check", "disjoint", "evidence", ("public", "secret"), params={"by": "record"}, notes={"shared_records": 0})
-        self.step("victim", "target", "Classifier", "classifier", ("secret",), params={"epochs": 3}, notes={"train_accuracy": 0.9})
-        self.step("expert", "judge", "Classifier", "classifier", ("secret",), params={"epochs": 9}, notes={"test_accuracy": 0.99})
+        self.step(
+            "disjoint",
+            "check",
+            "disjoint",
+            "evidence",
+            ("public", "secret"),
+            params={"by": "record"},
+            notes={"shared_records": 0},
+        )
+        self.step(
+            "victim",
+            "target",
+            "Classifier",
+            "classifier",
+            ("secret",),
+            params={"epochs": 3},
+            notes={"train_accuracy": 0.9},
+        )
+        self.step(
+            "expert",
+            "judge",
+            "Classifier",
+            "classifier",
+            ("secret",),
+            params={"epochs": 9},
+            notes={"test_accuracy": 0.99},
+        )
         self.step("handle", "handle", "handle", "model", ("victim",), python="")
         self.step("decoy", "handle", "handle", "model", ("victim",), python="")
 
@@ -84,7 +110,16 @@ class Audit:
             params=params or {}, inputs=inputs, repeat=repeat,
         )  # fmt: skip
         if python:
-            self._record(name, Action(name * 2, "0" * 64, "measurement", {}, {"notes": notes or {}, "seconds": 2.0, "threads": 1, **evidence}))
+            self._record(
+                name,
+                Action(
+                    name * 2,
+                    "0" * 64,
+                    "measurement",
+                    {},
+                    {"notes": notes or {}, "seconds": 2.0, "threads": 1, **evidence},
+                ),
+            )
         return name
 
     def keep(self, name: str, kind: str, arrays: dict[str, Any], facts: Any) -> None:
@@ -131,7 +166,9 @@ class Audit:
             if values is None:
                 self.fail(node, "the metric broke", "a note", "a help")
             else:
-                value = {"fields": {field: {"values": values, "items": [f"class {place}" for place in range(len(values))]}}}
+                value = {
+                    "fields": {field: {"values": values, "items": [f"class {place}" for place in range(len(values))]}}
+                }
                 notes = {"units_attempted": 3, "units_without_output": ["class 2"] if arm == "attack" else []}
                 self._record(node, Action(node * 2, "", "measurement", value, {"notes": notes, "seconds": 0.5}))
         self.readings.append(Reading(measurement=name, cell=cell, repeat=repeat, instance=instance, arm=arm, baseline=baseline,
@@ -155,7 +192,10 @@ class Audit:
             measurements=tuple(self.measurements), readings=tuple(self.readings), gates=tuple(self.gates),
             budget=BudgetPlan(seconds=60), secrets={"insider": "secret"}, findings=self.findings,
         )  # fmt: skip
-        nodes = {name: node.model_copy(update={"kind": self.secret_kind}) if name == "secret" else node for name, node in plan.nodes.items()}
+        nodes = {
+            name: node.model_copy(update={"kind": self.secret_kind}) if name == "secret" else node
+            for name, node in plan.nodes.items()
+        }
         plan = plan.model_copy(update={"nodes": nodes, **self.changes})
         return Record(Run("20260102-030405-abcdef", self.folder), plan, self.store, self.outcome)
 
@@ -174,7 +214,14 @@ LEAK = MeasurementPlan(
     attack="inside", threat="insider",
 )  # fmt: skip
 UTILITY = MeasurementPlan(
-    name="utility", metric="accuracy", sort="utility", higher="better", unit="share", fields=(), axes=("defense",), threat="insider"
+    name="utility",
+    metric="accuracy",
+    sort="utility",
+    higher="better",
+    unit="share",
+    fields=(),
+    axes=("defense",),
+    threat="insider",
 )
 
 
@@ -207,7 +254,11 @@ def audit(folder: Path) -> Audit:
         for cell, share in enumerate((0.97, 0.9, 0.5)):
             made.read("utility", {"defense": cell}, repeat, [share] * 20)
         made.read("retrieval", {"defense": 0}, repeat, None if repeat else [0.5])
-    made.gate("holds", limit(">=", 0.4, verb="control", because="an attack that fails proves nothing"), limit(">=", 0.4, read="utility", view=""))
+    made.gate(
+        "holds",
+        limit(">=", 0.4, verb="control", because="an attack that fails proves nothing"),
+        limit(">=", 0.4, read="utility", view=""),
+    )
     made.gate("leaks", limit("<=", 0.1))
     made.gate("unclear", limit("<=", 0.95, confidence=0.95, cells=(0, 1, 2)))
     made.gate("broken", limit(">=", 0.4, read="retrieval", view=""))

@@ -19,7 +19,9 @@ levels = st.sampled_from([0.8, 0.9, 0.95, 0.99])
 
 
 def sample(values: list[list[float]], *, rate: bool) -> Sample:
-    return Sample(tuple(map(tuple, values)), tuple(tuple(f"item {place}" for place in range(len(each))) for each in values), rate)
+    return Sample(
+        tuple(map(tuple, values)), tuple(tuple(f"item {place}" for place in range(len(each))) for each in values), rate
+    )
 
 
 @given(st.integers(0, 40), st.integers(1, 40), levels)
@@ -36,7 +38,9 @@ def test_t_bounds_are_students(means: list[float], level: float) -> None:
     found = t_bounds(means, level)
     assert found is not None
     spread = float(np.std(means, ddof=1)) / math.sqrt(len(means))
-    assert found[1] == pytest.approx(float(np.mean(means)) + float(stats.t.ppf(level, len(means) - 1)) * spread, abs=1e-6)
+    assert found[1] == pytest.approx(
+        float(np.mean(means)) + float(stats.t.ppf(level, len(means) - 1)) * spread, abs=1e-6
+    )
     assert t_bounds(means[:1], level) is None
 
 

@@ -37,7 +37,10 @@ def test_a_scale_keeps_the_order(one: float, other: float) -> None:
 
 
 def test_attributes_and_texts_are_escaped() -> None:
-    assert str(tag("text", '<b> & "', class_='"><script>')) == '<text class="&#34;&gt;&lt;script&gt;">&lt;b&gt; &amp; &#34;</text>'
+    assert (
+        str(tag("text", '<b> & "', class_='"><script>'))
+        == '<text class="&#34;&gt;&lt;script&gt;">&lt;b&gt; &amp; &#34;</text>'
+    )
 
 
 def estimate(point: float) -> Estimate:
@@ -66,7 +69,11 @@ def test_series_differ_in_shape() -> None:
 
 
 def test_spots_that_would_cover_each_other_share_one() -> None:
-    spots = [Spot(1, estimate(0.5), estimate(0.9)), Spot(2, estimate(0.1), estimate(0.9)), Spot(3, estimate(0.5), estimate(0.9))]
+    spots = [
+        Spot(1, estimate(0.5), estimate(0.9)),
+        Spot(2, estimate(0.1), estimate(0.9)),
+        Spot(3, estimate(0.5), estimate(0.9)),
+    ]
     drawn = str(frontier(spots, "share", "share", ("gain", "utility")))
     assert ">1 3</text>" in drawn
     assert ">2</text>" in drawn

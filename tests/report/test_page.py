@@ -100,7 +100,9 @@ def test_the_page_is_accessible(page: str) -> None:
     assert all(image.get("alt") for image in read.all("img"))
     assert all("scope" in head for head in read.all("th"))
     assert len(read.all("caption")) + sum("aria-label" in each for each in read.all("ol")) >= len(read.all("table"))
-    assert all(chart.get("aria-hidden") == "true" or chart.get("aria-label") for chart in read.all("svg") if "role" in chart)
+    assert all(
+        chart.get("aria-hidden") == "true" or chart.get("aria-label") for chart in read.all("svg") if "role" in chart
+    )
     levels = [int(tag[1]) for tag, _ in read.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
@@ -112,7 +114,9 @@ def test_the_page_is_accessible(page: str) -> None:
 def test_every_status_has_its_word(page: str) -> None:
     text = Page(page).text
     for word in ("pass", "fail", "inconclusive", "error", "not evaluated"):
-        assert re.search(rf'class="chip [a-z]+"><span class="sign" aria-hidden="true">.</span> {word}</span>', page), word
+        assert re.search(rf'class="chip [a-z]+"><span class="sign" aria-hidden="true">.</span> {word}</span>', page), (
+            word
+        )
     assert "Of 4 gates, 1 holds, 1 fails, 1 is inconclusive, 1 could not be judged." in text
     assert "an attack that fails proves nothing" in text
 
@@ -230,7 +234,9 @@ def test_revealed_means_whole(made: Audit) -> None:
 
 def test_the_nearest_private_record_is_the_nearest(made: Audit) -> None:
     page = as_page(made.record(), reveal=True)
-    near = [image["src"] for image in Page(page).all("img") if image["alt"].startswith("nearest private record of class 0")]
+    near = [
+        image["src"] for image in Page(page).all("img") if image["alt"].startswith("nearest private record of class 0")
+    ]
     shown = np.asarray(Image.open(BytesIO(base64.b64decode(near[0].partition(",")[2]))))
     assert np.array_equal(shown, made.secret[0, 0])  # the attack in the first cell returned this very record
     assert "Δ 0.00" in page
@@ -260,12 +266,25 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
         made.read("utility", {"defense": 1}, repeat, None)
     made.fail("victim", HOSTILE, HOSTILE, HOSTILE)
     made.gate(HOSTILE, limit("<=", 0.4, read="utility", view="", because=HOSTILE))
-    made.findings = ({"code": "W1", "severity": "warning", "title": HOSTILE, "at": {"line": 2}, "notes": [HOSTILE], "helps": [HOSTILE]},)
+    made.findings = (
+        {
+            "code": "W1",
+            "severity": "warning",
+            "title": HOSTILE,
+            "at": {"line": 2},
+            "notes": [HOSTILE],
+            "helps": [HOSTILE],
+        },
+    )
     made.changes = {
         "spec": SPEC + HOSTILE,
         "doc": HOSTILE,
         "threats": (THREAT.model_copy(update={"prose": (HOSTILE,), "access": HOSTILE, "modality": HOSTILE}),),
-        "attacks": (GMI.model_copy(update={"citation": HOSTILE, "fidelity": HOSTILE, "needs": (HOSTILE,), "formulas": (HOSTILE,)}),),
+        "attacks": (
+            GMI.model_copy(
+                update={"citation": HOSTILE, "fidelity": HOSTILE, "needs": (HOSTILE,), "formulas": (HOSTILE,)}
+            ),
+        ),
         "spec_name": f"{HOSTILE}.mia",
     }
     for reveal in (False, True):
@@ -283,7 +302,9 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 def test_the_spec_is_whole_and_numbered(page: str) -> None:
     start = page.index('<ol class="spec">')
     body = page[start : page.index("</ol>", start)]
-    lines = ["".join(Page(line).words).removesuffix("\n") for line in re.findall(r"<li[^>]*><code>(.*?)</code></li>", body)]
+    lines = [
+        "".join(Page(line).words).removesuffix("\n") for line in re.findall(r"<li[^>]*><code>(.*?)</code></li>", body)
+    ]
     assert lines == SPEC.split("\n")[:-1]
     assert '<a class="line" href="#line-8">line 8</a>' in page
     assert "/somewhere/private" not in page
@@ -336,7 +357,9 @@ def test_the_size_is_sane(made: Audit) -> None:
 
 
 def test_writing_a_page_needs_no_torch() -> None:
-    code = "import sys, mialang.report.page; assert not {'torch', 'transformers', 'torch_geometric'} & sys.modules.keys()"
+    code = (
+        "import sys, mialang.report.page; assert not {'torch', 'transformers', 'torch_geometric'} & sys.modules.keys()"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

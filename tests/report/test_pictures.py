@@ -39,7 +39,10 @@ def test_many_pictures_share_a_reduced_one(values: np.ndarray[Any, Any], random:
     order = list(range(block.shape[1]))
     random.shuffle(order)
     other[:, :down, :across] = block[:, order].reshape(channels, down, across)
-    assert np.abs(np.asarray(reduced(picture(values)), int) - np.asarray(reduced(picture(other)), int)).max() <= 255 // (LEVELS - 1) + 1
+    assert (
+        np.abs(np.asarray(reduced(picture(values)), int) - np.asarray(reduced(picture(other)), int)).max()
+        <= 255 // (LEVELS - 1) + 1
+    )
 
 
 def test_a_picture_is_exact_when_revealed() -> None:

@@ -18,11 +18,22 @@ def read(name: str, view: str = "", instance: str = "", at: dict[str, int] | Non
 
 
 def compare(sign: str, left: dict[str, Any], right: float | dict[str, Any]) -> dict[str, Any]:
-    return {"compare": sign, "left": left, "right": right if isinstance(right, dict) else {"number": right, "dimension": ""}}
+    return {
+        "compare": sign,
+        "left": left,
+        "right": right if isinstance(right, dict) else {"number": right, "dimension": ""},
+    }
 
 
-def rule(verb: str, condition: dict[str, Any], confidence: float | None = None, cells: tuple[dict[str, int], ...] = ({"d": 0},)) -> RulePlan:
-    return RulePlan(verb=verb, text="…", condition=condition, confidence=confidence, because="", cells=cells, place="a.mia:1:1")  # type: ignore[arg-type]
+def rule(
+    verb: str,
+    condition: dict[str, Any],
+    confidence: float | None = None,
+    cells: tuple[dict[str, int], ...] = ({"d": 0},),
+) -> RulePlan:
+    return RulePlan(
+        verb=verb, text="…", condition=condition, confidence=confidence, because="", cells=cells, place="a.mia:1:1"
+    )  # type: ignore[arg-type]
 
 
 class Bench:
@@ -84,7 +95,9 @@ def test_a_bound_decides_where_confidence_is_asked(
 def test_the_conservative_bound_depends_on_the_direction() -> None:
     values = [[1.0, 1.0, 1.0, 0.0, 0.0]] * 5
     up = Bench([rule("require", compare(">=", read("leak"), 0.5), 0.95)]).put(values).judge().gates[0].rules[0].cells[0]
-    down = Bench([rule("require", compare("<=", read("leak"), 0.7), 0.95)]).put(values).judge().gates[0].rules[0].cells[0]
+    down = (
+        Bench([rule("require", compare("<=", read("leak"), 0.7), 0.95)]).put(values).judge().gates[0].rules[0].cells[0]
+    )
     assert up.bound is not None
     assert down.bound is not None
     assert up.bound < 0.6 < down.bound
@@ -94,7 +107,11 @@ def test_over_several_attacks_the_worst_is_taken_after_bounding_and_named() -> N
     bench = Bench([rule("require", compare("<=", read("leak"), 0.3))]).put(NONE, instance="A").put(SOME, instance="B")
     cell = bench.judge().gates[0].rules[0].cells[0]
     assert (cell.status, cell.decided_by, cell.observed) == ("fail", "B", 0.5)
-    picked = Bench([rule("require", compare("<=", read("leak", instance="A"), 0.3))]).put(NONE, instance="A").put(SOME, instance="B")
+    picked = (
+        Bench([rule("require", compare("<=", read("leak", instance="A"), 0.3))])
+        .put(NONE, instance="A")
+        .put(SOME, instance="B")
+    )
     assert picked.judge().status == "pass"
 
 
@@ -136,13 +153,20 @@ def test_a_warning_never_fails_a_gate() -> None:
 
 
 def test_an_attack_that_does_not_apply_is_no_evidence() -> None:
-    verdict = Bench([rule("require", compare("<=", read("leak"), 0.1))]).put(NONE, reason="does not apply behind x").judge()
+    verdict = (
+        Bench([rule("require", compare("<=", read("leak"), 0.1))]).put(NONE, reason="does not apply behind x").judge()
+    )
     assert verdict.status == "inconclusive"
     assert "not evaluated: does not apply behind x" in verdict.gates[0].rules[0].cells[0].reason
 
 
 def test_no_blind_control_makes_the_gain_inconclusive() -> None:
-    verdict = Bench([rule("require", compare("<=", read("leak", "gain"), 0.1))]).put(NONE).put(NONE, arm="blind", reason="no decoy").judge()
+    verdict = (
+        Bench([rule("require", compare("<=", read("leak", "gain"), 0.1))])
+        .put(NONE)
+        .put(NONE, arm="blind", reason="no decoy")
+        .judge()
+    )
     assert verdict.status == "inconclusive"
 
 
@@ -162,7 +186,11 @@ def test_a_metric_without_a_value_is_not_available_and_never_zero() -> None:
 
 
 def test_another_cell_can_be_read() -> None:
-    condition = compare(">=", read("utility"), {"calculate": "-", "left": read("utility", at={"d": 0}), "right": {"number": 0.1, "dimension": ""}})
+    condition = compare(
+        ">=",
+        read("utility"),
+        {"calculate": "-", "left": read("utility", at={"d": 0}), "right": {"number": 0.1, "dimension": ""}},
+    )
     cells = ({"d": 0}, {"d": 1})
     bench = Bench([rule("require", condition, cells=cells)])
     bench.put(ALL, name="utility", arm="", instance="").put(SOME, name="utility", arm="", instance="", cell=1)

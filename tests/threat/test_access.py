@@ -111,7 +111,13 @@ def test_weights_are_never_metered() -> None:
 
 @pytest.mark.parametrize(
     ("strong", "weak"),
-    [("weights", "input_gradients"), ("weights", "logits"), ("logits", "scores"), ("scores", "top_k"), ("top_k", "label")],
+    [
+        ("weights", "input_gradients"),
+        ("weights", "logits"),
+        ("logits", "scores"),
+        ("scores", "top_k"),
+        ("top_k", "label"),
+    ],
 )
 def test_the_shipped_order_is_the_one_of_the_design(strong: str, weak: str) -> None:
     assert SHIPPED.order.follows(weak, strong)

@@ -1,15 +1,15 @@
 """The judgement: what must hold for an audit to make sense. One rule a function, all of them pure.
 
-    1  modality(attack) covers modality(target)              fitting.attacks_fit
-    2  inferred needs of the attack ⊑ access                 fitting.attacks_fit
-    3  prior items that it reads ⊆ items granted             fitting.attacks_fit
-    4  extent feared ⊑ extent given                          fitting.attacks_fit
-    5  extent feared ⊑ extents that the metric measures      measuring.metrics_speak_for_the_extent
-    6  a judge is not the target, nor made from it           measuring.judges_are_independent
-    7  obligations hold: priors and secret are disjoint      priors.priors_are_disjoint
-    8  a defense is not bypassed by the access               fitting.defenses_are_not_bypassed
-    9  a gate has a control and can be reached               gating.*
-   10  flow: on the lowered graph, in mialang.plan.flow
+ 1  modality(attack) covers modality(target)              fitting.attacks_fit
+ 2  inferred needs of the attack ⊑ access                 fitting.attacks_fit
+ 3  prior items that it reads ⊆ items granted             fitting.attacks_fit
+ 4  extent feared ⊑ extent given                          fitting.attacks_fit
+ 5  extent feared ⊑ extents that the metric measures      measuring.metrics_speak_for_the_extent
+ 6  a judge is not the target, nor made from it           measuring.judges_are_independent
+ 7  obligations hold: priors and secret are disjoint      priors.priors_are_disjoint
+ 8  a defense is not bypassed by the access               fitting.defenses_are_not_bypassed
+ 9  a gate has a control and can be reached               gating.*
+10  flow: on the lowered graph, in mialang.plan.flow
 """
 
 from __future__ import annotations

@@ -49,14 +49,18 @@ def _sensible(value: Application, audit: Audit) -> Iterator[Diagnostic]:
     yield from candidate.found
     recipe = candidate.recipe
     for result in candidate.elaborated.results.values():
-        if not is_unknown(result) and not isinstance(result, Hole) and (problem := _not_handed_over(result, recipe, audit)):
+        if (
+            not is_unknown(result)
+            and not isinstance(result, Hole)
+            and (problem := _not_handed_over(result, recipe, audit))
+        ):
             yield problem
     for step in steps(candidate.elaborated.results):
         assert isinstance(step.declaration, Operator)
         if step.declaration.queries is None and any(True for _ in questions(step)):
-            yield error("E0243", f"`{step.name}` asks the target and declares no bound on its questions", step.declaration.span).help(
-                "add for example `queries = count(about)` to the operator"
-            )
+            yield error(
+                "E0243", f"`{step.name}` asks the target and declares no bound on its questions", step.declaration.span
+            ).help("add for example `queries = count(about)` to the operator")
 
 
 def _not_handed_over(result: Value, recipe: Recipe, audit: Audit) -> Diagnostic | None:
@@ -66,7 +70,9 @@ def _not_handed_over(result: Value, recipe: Recipe, audit: Audit) -> Diagnostic 
         return None
     if isinstance(operator, Operator) and operator.returns == CANDIDATES:
         finding = error("E0243", f"`{operator.name}` declares no bound on its outputs", operator.span)
-        return finding.also(recipe.result.span, "handed over here").help("add for example `outputs = count(classes)` to the operator")
+        return finding.also(recipe.result.span, "handed over here").help(
+            "add for example `outputs = count(classes)` to the operator"
+        )
     title = f"`{recipe.name}` hands over {describe(result, audit.registry)}"
     return (
         error("E0243", title, recipe.result.span, "no output of an attack")
@@ -107,7 +113,9 @@ def _fits_in_cell(audit: Audit, attack: Attack, instance: Instance, threat: Thre
         for shortfall in shortfalls(candidate, setting, audit.registry):
             names = ", ".join(f"`{defense.name}`" for defense in setting.defenses)
             yield (
-                warning("W0306", f"attack `{instance.name}` does not apply behind {names}", instance.span, shortfall.words)
+                warning(
+                    "W0306", f"attack `{instance.name}` does not apply behind {names}", instance.span, shortfall.words
+                )
                 .also(threat.spans.get("defense", threat.spans[""]), "the defense")
                 .note("an attack that cannot run is no evidence for a defense: these cells read `not evaluated`")
                 .help("add an attack that needs less, so that the defense is tested")
@@ -146,7 +154,10 @@ def access_words(access: Access) -> str:
     """A grant in words."""
     if "weights" in access.sees:
         return "the weights"
-    seen = [name.replace("_", " ") + (f" up to {size:g}" if size < float("inf") else "") for name, size in access.sees.items()]
+    seen = [
+        name.replace("_", " ") + (f" up to {size:g}" if size < float("inf") else "")
+        for name, size in access.sees.items()
+    ]
     held = [name.replace("_", " ") for name in access.holds]
     words = ", ".join(seen + [f"leaked {name}" for name in held]) or "nothing"
     return words + (f"; {access.queries:,.0f} queries" if seen and access.queries < float("inf") else "")
@@ -159,7 +170,9 @@ def _source_note(audit: Audit, shortfall: Shortfall) -> str:
     sources = audit.registry.sights.by_name[gap.name].sources
     if not sources:
         return ""
-    return f"{gap.name.replace('_', ' ')} can only come from " + " or ".join(source.replace("_", " ") for source in sources)
+    return f"{gap.name.replace('_', ' ')} can only come from " + " or ".join(
+        source.replace("_", " ") for source in sources
+    )
 
 
 def _way_out(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Candidate) -> str:
@@ -203,11 +216,16 @@ def _some_applies(audit: Audit, attack: Attack, threat: Threat) -> Iterator[Diag
         if setting is None:
             return
         candidates = [candidate_of(recipe, audit.registry) for recipe in audit.recipes.values()]
-        applies = (each is not None and not each.recipe.baseline and fits(each, setting, audit.registry, defended=False) for each in candidates)
+        applies = (
+            each is not None and not each.recipe.baseline and fits(each, setting, audit.registry, defended=False)
+            for each in candidates
+        )
         if audit.complete("import") and not any(applies):
-            yield error("E0305", f"no imported recipe applies to threat `{threat.name}`", attack.span).also(
-                threat.spans[""], "the threat"
-            ).help("import recipes that fit; `mialang attacks --against SPEC#THREAT` lists them")
+            yield (
+                error("E0305", f"no imported recipe applies to threat `{threat.name}`", attack.span)
+                .also(threat.spans[""], "the threat")
+                .help("import recipes that fit; `mialang attacks --against SPEC#THREAT` lists them")
+            )
             return
 
 

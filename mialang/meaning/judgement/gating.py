@@ -35,9 +35,13 @@ def gates_have_controls(audit: Audit) -> Iterator[Diagnostic]:
             part = f".{guarded[0].field}" if guarded[0].field else ""
             unit = " %" if audit.measurements[guarded[0].measurement].metric.unit == "share" else ""
             yield (
-                warning("W0603", f"the gate “{gate.title}” has no control", gate.span, "passes even if the attack is broken")
+                warning(
+                    "W0603", f"the gate “{gate.title}” has no control", gate.span, "passes even if the attack is broken"
+                )
                 .note("a positive control shows that the attack works where it should")
-                .help(f"add for example `control {guarded[0].measurement}.gain{part} >= 40{unit}`, `where` nothing defends")
+                .help(
+                    f"add for example `control {guarded[0].measurement}.gain{part} >= 40{unit}`, `where` nothing defends"
+                )
             )
 
 
@@ -51,9 +55,11 @@ def leaks_are_repeated(audit: Audit) -> Iterator[Diagnostic]:
             if rule.verb == "require" and _leaks(rule, audit) and repeat < ENOUGH_REPEATS:
                 if rule.confidence is not None and repeat == 1:
                     break  # told as an error: there is no bound at all
-                yield warning("W0604", f"the gate “{gate.title}” rests on {_times(repeat)}", rule.span).note(
-                    "model inversion varies from run to run by ten points and more"
-                ).help(f"write `repeat = {ENOUGH_REPEATS}` in a `matrix` block")
+                yield (
+                    warning("W0604", f"the gate “{gate.title}” rests on {_times(repeat)}", rule.span)
+                    .note("model inversion varies from run to run by ten points and more")
+                    .help(f"write `repeat = {ENOUGH_REPEATS}` in a `matrix` block")
+                )
                 break
 
 
@@ -98,18 +104,39 @@ def thresholds_can_be_reached(audit: Audit) -> Iterator[Diagnostic]:
             if metric.unit != "share":
                 continue
             yield from _beyond_scale(rule, sign, reading, threshold)
-            if rule.confidence is not None and sign in ("<=", "<") and metric.sort == "leakage" and audit.complete("matrix"):
+            if (
+                rule.confidence is not None
+                and sign in ("<=", "<")
+                and metric.sort == "leakage"
+                and audit.complete("matrix")
+            ):
                 yield from _too_few(audit, rule, reading, threshold)
 
 
 def _beyond_scale(rule: GateRule, sign: str, reading: Reading, threshold: Constant) -> Iterator[Diagnostic]:
     lowest = -1.0 if reading.view in ("gain", "over_baseline") else 0.0
     value = threshold.value
-    never = {">=": value > 1, ">": value >= 1, "<=": value < lowest, "<": value <= lowest, "==": not lowest <= value <= 1}
-    always = {">=": value <= lowest, ">": value < lowest, "<=": value >= 1, "<": value > 1, "!=": not lowest <= value <= 1}
+    never = {
+        ">=": value > 1,
+        ">": value >= 1,
+        "<=": value < lowest,
+        "<": value <= lowest,
+        "==": not lowest <= value <= 1,
+    }
+    always = {
+        ">=": value <= lowest,
+        ">": value < lowest,
+        "<=": value >= 1,
+        "<": value > 1,
+        "!=": not lowest <= value <= 1,
+    }
     scale = f"a share lies between {lowest * 100:g} % and 100 %"
     if never.get(sign):
-        yield error("E0603", "no result can meet this threshold", rule.span).note(scale).help("write a threshold between the two")
+        yield (
+            error("E0603", "no result can meet this threshold", rule.span)
+            .note(scale)
+            .help("write a threshold between the two")
+        )
     if always.get(sign):
         yield (
             warning("W0608", f"this `{rule.verb}` always holds", rule.span, "whatever is measured")
@@ -155,8 +182,14 @@ def _unreachable(  # noqa: PLR0913, PLR0917 - both sides of the conflict
     return (
         error("E0603", title, rule.span, f"the bound is at least {low:g} % even if nothing is recovered")
         .also(instance.span, f"{outputs:g} outputs × {audit.matrix.repeat} repeats")
-        .note(f"none of {trials:g} outputs recognised still leaves {low:g} % possible at {confidence * 100:g} % confidence")
-        .help(f"raise outputs or `repeat` to {_needed(threshold, level)} trials together, or {raised}" if threshold > 0 else f"raise {raised}")
+        .note(
+            f"none of {trials:g} outputs recognised still leaves {low:g} % possible at {confidence * 100:g} % confidence"
+        )
+        .help(
+            f"raise outputs or `repeat` to {_needed(threshold, level)} trials together, or {raised}"
+            if threshold > 0
+            else f"raise {raised}"
+        )
     )
 
 

@@ -46,7 +46,12 @@ def _speaks(audit: Audit, measurement: Measurement, threat: Threat, span: object
             continue
         measured = ", ".join(name.replace("_", " ") for name in measurement.metric.measures) or "nothing that is feared"
         yield (
-            error("E0306", f"`{measurement.metric.name}` cannot speak for {feared.words()}", measurement.span, f"measures {measured}")
+            error(
+                "E0306",
+                f"`{measurement.metric.name}` cannot speak for {feared.words()}",
+                measurement.span,
+                f"measures {measured}",
+            )
             .also(threat.spans["extent"], f"fears {feared.words()}")
             .note("a gate on it would decide a question that nobody asked")
             .help("measure with a metric made for this extent, or fear what the metric measures")
@@ -64,9 +69,11 @@ def top_k_is_meaningful(audit: Audit) -> Iterator[Diagnostic]:
             labels = labels_of(judge)
             worst = max((top for top in tops if isinstance(top, int)), default=0)
             if labels is not None and worst >= len(labels):
-                yield error("E0607", f"top {worst} of {len(labels)} classes is always reached", measurement.span).note(
-                    f"the judge `{judge.label or judge.name}` tells {len(labels)} classes apart"
-                ).help(f"ask for a top below {len(labels)}")
+                yield (
+                    error("E0607", f"top {worst} of {len(labels)} classes is always reached", measurement.span)
+                    .note(f"the judge `{judge.label or judge.name}` tells {len(labels)} classes apart")
+                    .help(f"ask for a top below {len(labels)}")
+                )
 
 
 def _judges(measurement: Measurement, audit: Audit) -> Iterator[Application]:
@@ -109,7 +116,12 @@ def judges_know_the_classes(audit: Audit) -> Iterator[Diagnostic]:
                 shown = ", ".join(map(str, strangers[:8])) + (" …" if len(strangers) > 8 else "")
                 noun = "class" if len(strangers) == 1 else "classes"
                 yield (
-                    error("E0504", f"the judge `{judge.label or judge.name}` does not know {noun} {shown}", measurement.span, "judged by it")
+                    error(
+                        "E0504",
+                        f"the judge `{judge.label or judge.name}` does not know {noun} {shown}",
+                        measurement.span,
+                        "judged by it",
+                    )
                     .also(threat.spans["target"], "attacked here")
                     .note("a class that the judge cannot name is never recognised, whatever came back")
                     .help("train the judge on records of every class of the target")
@@ -143,7 +155,12 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
         return
     if _architectures(judge) and _architectures(judge) == _architectures(target) and _data(judge) == _data(target):
         yield (
-            error("E0503", f"the judge `{name}` is a twin of the model under attack", measurement.span, "same architecture, same data")
+            error(
+                "E0503",
+                f"the judge `{name}` is a twin of the model under attack",
+                measurement.span,
+                "same architecture, same data",
+            )
             .also(threat.spans["target"], "attacked here")
             .note("twins share their mistakes, so a reconstruction that fools one fools the other")
             .help("give the judge another architecture")

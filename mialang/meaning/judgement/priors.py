@@ -50,11 +50,15 @@ def _by_class(fact: Application) -> Iterator[Diagnostic]:
         return
     listed = ", ".join(map(str, shared[:8])) + (" …" if len(shared) > 8 else "")
     noun = "class" if len(shared) == 1 else "classes"
-    finding = error("E0401", f"{_named(first)} and {_named(second)} share {noun} {listed}", fact.span, "claimed disjoint here")
+    finding = error(
+        "E0401", f"{_named(first)} and {_named(second)} share {noun} {listed}", fact.span, "claimed disjoint here"
+    )
     for value in (first, second):
         if isinstance(value, Application) and value.label and value.span is not None:
             finding = finding.also(value.span, "declared here")
-    yield finding.note("an adversary who already holds the secret proves nothing").help("give one of them other `classes`")
+    yield finding.note("an adversary who already holds the secret proves nothing").help(
+        "give one of them other `classes`"
+    )
 
 
 def _same_records(prior: PriorValue, secret: Application, audit: Audit) -> Iterator[Diagnostic]:

@@ -60,7 +60,9 @@ def everything_is_used(audit: Audit) -> Iterator[Diagnostic]:
             yield (
                 warning("W0208", f"nothing measures the attack `{name}`", attack.span)
                 .note("its results would appear nowhere")
-                .help(f"write for example `leak = attack_accuracy({name}, judge = …)` in the `evaluate` block, or remove it")
+                .help(
+                    f"write for example `leak = attack_accuracy({name}, judge = …)` in the `evaluate` block, or remove it"
+                )
             )
 
 
@@ -77,7 +79,9 @@ def instances_of(audit: Audit, attack: Attack) -> list[Instance]:
         settings = [setting_of(audit, threat, cell) for cell in cells_of(audit, threat)]
         if candidate is None or candidate.recipe.baseline:
             continue
-        if all(setting is not None and fits(candidate, setting, audit.registry, defended=False) for setting in settings):
+        if all(
+            setting is not None and fits(candidate, setting, audit.registry, defended=False) for setting in settings
+        ):
             found.append(Instance(name, recipe, attack.span))
     return found
 

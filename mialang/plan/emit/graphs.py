@@ -76,6 +76,8 @@ def as_dot(plan: Plan, *, whole: bool = False) -> str:
     lines = ["digraph plan {", "  rankdir=LR;", '  node [fontname="sans-serif", style=filled];']
     for form, (node, count) in drawing.boxes.items():
         caption = _caption(node, count).replace('"', r"\"")
-        lines.append(f'  {ids[form]} [label="{caption}", shape={SHAPES[node.role][2]}, fillcolor="{COLOURS[node.role]}"];')
+        lines.append(
+            f'  {ids[form]} [label="{caption}", shape={SHAPES[node.role][2]}, fillcolor="{COLOURS[node.role]}"];'
+        )
     lines += [f"  {ids[source]} -> {ids[sink]};" for source, sink in drawing.arrows]
     return "\n".join([*lines, "}"]) + "\n"

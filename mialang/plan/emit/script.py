@@ -66,7 +66,10 @@ class _Writer:
         arguments = [f"{name}={self._value(each, node)}" for name, each in node.params.items() if name != "draw"]
         if "draw" in node.params and "draw" in self._declared(node):
             arguments.append(f"draw={self._value(node.params['draw'], node)}")
-        lines = [f"# {node.role}: {node.label}{repeat}", f"run = audit.run(seed={node.seed or 0}{f', questions={node.queries}' if node.queries is not None else ''})"]
+        lines = [
+            f"# {node.role}: {node.label}{repeat}",
+            f"run = audit.run(seed={node.seed or 0}{f', questions={node.queries}' if node.queries is not None else ''})",
+        ]
         lines += [f"{self._handle_name(name)} = {self._handle(name)}" for name in self._handles(node)]
         lines += [f"{self._model_name(name)} = audit.own({self._input(name)}, run, {name.rpartition('-')[0]!r})"
                   for name in self._models(node)]  # fmt: skip
@@ -165,7 +168,10 @@ def as_script(plan: Plan) -> str:
     context: dict[str, Any] = {
         "plan": plan,
         "imports": {module: sorted(names) for module, names in sorted(imports.items())},
-        "observables": json.dumps(plan.observables, indent=4).replace("null", "None").replace("true", "True").replace("false", "False"),
+        "observables": json.dumps(plan.observables, indent=4)
+        .replace("null", "None")
+        .replace("true", "True")
+        .replace("false", "False"),
         "paragraphs": paragraphs,
     }
     return template.render(context)

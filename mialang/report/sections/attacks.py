@@ -29,7 +29,11 @@ class AttacksView:
 def view(record: Record) -> AttacksView:
     """What the section says."""
     attacks = tuple(
-        AttackView(each, each.instance if each.instance == each.recipe else f"{each.instance} ({each.recipe})", _selection(each, record))
+        AttackView(
+            each,
+            each.instance if each.instance == each.recipe else f"{each.instance} ({each.recipe})",
+            _selection(each, record),
+        )
         for each in record.plan.attacks
     )
     baselines = dict.fromkeys(arm.baseline for arm in record.plan.arms if arm.arm == "baseline")
@@ -38,12 +42,17 @@ def view(record: Record) -> AttacksView:
 
 def _selection(attack: AttackPlan, record: Record) -> str:
     """How what is handed over was chosen: the last step, where it takes what it gives."""
-    node = next((_last(arm.node, record) for arm in record.plan.arms if _is_of(arm.attack, arm.instance, attack) and arm.node), None)
+    node = next(
+        (_last(arm.node, record) for arm in record.plan.arms if _is_of(arm.attack, arm.instance, attack) and arm.node),
+        None,
+    )
     if node is None:
         return "it was not run"
     if not any(record.plan.nodes[each].kind == node.kind for each in node.inputs):
         return f"no selection: `{node.operator}` hands over everything that it found"
-    settings = ", ".join(f"{name} = {call_words(value)}" for name, value in node.params.items() if isinstance(value, int | float | str))
+    settings = ", ".join(
+        f"{name} = {call_words(value)}" for name, value in node.params.items() if isinstance(value, int | float | str)
+    )
     by = record.notes(node.id).get("formula")
     return f"`{node.operator}({settings})`" + (f", ranked by `{by}`" if by else "")
 

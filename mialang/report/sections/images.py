@@ -119,7 +119,9 @@ class _Gallery:
         self.room = _Room(MOST_REVEALED if exhibit.reveal else MOST_REDUCED)
         found = exhibit.record.arrays(exhibit.secret) if exhibit.secret is not None else None
         self.private = Records.of(*found) if found is not None else None
-        self.names = {int(label): str(name) for label, name in found[1].get("names", {}).items()} if found is not None else {}
+        self.names = (
+            {int(label): str(name) for label, name in found[1].get("names", {}).items()} if found is not None else {}
+        )
 
     def card(self, stand: Stand, arm: str) -> Card:
         """One attack in one cell: the first output of each unit in the first repeat, the others folded away."""
@@ -150,7 +152,11 @@ class _Gallery:
 
     def _picture(self, values: Array, alt: str, note: str = "") -> Picture:
         reveal = self.exhibit.reveal
-        return Picture(shown(values, reveal=reveal), alt + ("" if reveal else f", reduced to at most {SIDE} by {SIDE} pixels"), note)
+        return Picture(
+            shown(values, reveal=reveal),
+            alt + ("" if reveal else f", reduced to at most {SIDE} by {SIDE} pixels"),
+            note,
+        )
 
     def _output(self, name: str, outputs: _Outputs, unit: int) -> Picture:
         rows = outputs.rows.get(unit, [])
@@ -167,7 +173,9 @@ class _Gallery:
         near = self.private.nearest(outputs.values[rows[0]], int(outputs.labels[rows[0]]))
         if near is None:
             return Picture(missing="none of its class")
-        return self._picture(self.private.picture(near.row), f"nearest private record of {self._unit(unit)}", f"Δ {near.distance:.2f}")
+        return self._picture(
+            self.private.picture(near.row), f"nearest private record of {self._unit(unit)}", f"Δ {near.distance:.2f}"
+        )
 
     def _control(self, blind: _Outputs | None, unit: int, missing: str, reason: str) -> Picture:
         if blind is None:

@@ -114,14 +114,20 @@ def _headline(record: Record) -> str:
     if len(verdict.gates) == 1:
         gate = verdict.gates[0]
         return f"The gate “{gate.title}” {GATE_ACTS_ONE[gate.status]}.{broken}"
-    parts = [f"{counts[status]} {(GATE_ACTS if counts[status] > 1 else GATE_ACTS_ONE)[status]}" for status in MARKS if counts[status]]
+    parts = [
+        f"{counts[status]} {(GATE_ACTS if counts[status] > 1 else GATE_ACTS_ONE)[status]}"
+        for status in MARKS
+        if counts[status]
+    ]
     return f"Of {counted(len(verdict.gates), 'gate')}, {', '.join(parts)}.{broken}"
 
 
 def _reasons(record: Record) -> Iterable[str]:
     """For each gate that does not hold, the rule that decides it."""
     for gate in record.verdict.gates:
-        decisive = next((rule for rule in gate.rules if rule.status == gate.status and rule.rule.verb == "require"), None)
+        decisive = next(
+            (rule for rule in gate.rules if rule.status == gate.status and rule.rule.verb == "require"), None
+        )
         controls = next((rule for rule in gate.rules if rule.status != "pass" and rule.rule.verb == "control"), None)
         rule = controls if gate.status == "inconclusive" and controls is not None else decisive
         if gate.status == "pass" or rule is None:
@@ -136,13 +142,21 @@ def _cautions(record: Record) -> list[str]:
     plan, found = record.plan, []
     undone = len(record.outcome.get("unfinished", ()))
     if undone:
-        found.append(f"The time budget was spent: {counted(undone, 'step')} were left undone. Running the spec again goes on from here.")
+        found.append(
+            f"The time budget was spent: {counted(undone, 'step')} were left undone. Running the spec again goes on from here."
+        )
     if not plan.controls:
-        found.append("Controls are off in this spec: there is no blind run and no baseline, so no figure says what the model adds.")
+        found.append(
+            "Controls are off in this spec: there is no blind run and no baseline, so no figure says what the model adds."
+        )
     if plan.repeats < ENOUGH_REPEATS and plan.measurements:
-        found.append(f"{counted(plan.repeats, 'repeat')}: bounds are wide below {ENOUGH_REPEATS}, and a single repeat has none.")
+        found.append(
+            f"{counted(plan.repeats, 'repeat')}: bounds are wide below {ENOUGH_REPEATS}, and a single repeat has none."
+        )
     if any(threat.fixed_model for threat in plan.threats):
-        found.append("The model is fixed by its weights: repeats vary the attack only, and figures speak for this model.")
+        found.append(
+            "The model is fixed by its weights: repeats vary the attack only, and figures speak for this model."
+        )
     return found
 
 
@@ -224,7 +238,11 @@ def _sentence(rule: RuleVerdict, cells: tuple[CellLine, ...], unit: str, record:
         word = cells[0].mark.word
         said = f"The one cell {ACTS_ONE[word]}: `{cells[0].where}`."
     else:
-        parts = [f"{counts[word]} {(ACTS if counts[word] > 1 else ACTS_ONE)[word]}" for word in reversed(MARKS) if counts[word]]
+        parts = [
+            f"{counts[word]} {(ACTS if counts[word] > 1 else ACTS_ONE)[word]}"
+            for word in reversed(MARKS)
+            if counts[word]
+        ]
         said = f"Of {len(cells)} cells, {', '.join(parts)}."
     return said + _told_apart(rule, unit, record)
 
@@ -241,7 +259,9 @@ def _told_apart(rule: RuleVerdict, unit: str, record: Record) -> str:
     word = "" if len(rule.cells) == 1 else "Furthest off: " if off else "Closest: "
     where = f", at `{place(record, cell.cell)}`" if len(rule.cells) > 1 else ""
     bound = f" (bound {number(cell.bound, unit)})" if cell.bound is not None else ""
-    return f" {word}{number(own, unit)}{f' by {by}' if by else ''}{bound} where {number(limit, unit)} is the limit{where}."
+    return (
+        f" {word}{number(own, unit)}{f' by {by}' if by else ''}{bound} where {number(limit, unit)} is the limit{where}."
+    )
 
 
 def _failures(record: Record) -> tuple[FailureView, ...]:

@@ -74,7 +74,9 @@ class EvidenceView:
 def view(record: Record) -> EvidenceView:
     """What the section says."""
     empty = _without_output(record)
-    measured = tuple(_measured(plan, field, record, empty) for plan in record.plan.measurements for field in plan.fields or ("",))
+    measured = tuple(
+        _measured(plan, field, record, empty) for plan in record.plan.measurements for field in plan.fields or ("",)
+    )
     return EvidenceView(measured, tuple(tradeoffs(record)), f"{DEFAULT_CONFIDENCE * 100:g} %")
 
 
@@ -150,7 +152,9 @@ def _without_output(record: Record) -> dict[Place, str]:
             count = counts.setdefault(_at(reading.measurement, reading.instance, reading.cell), [0, 0])
             count[0] += len(notes.get("units_without_output", ()))
             count[1] += int(notes["units_attempted"])
-    return {place_: f"{empty} of {attempted} units without output" for place_, (empty, attempted) in counts.items() if empty}
+    return {
+        place_: f"{empty} of {attempted} units without output" for place_, (empty, attempted) in counts.items() if empty
+    }
 
 
 # -- limits that gates set -----------------------------------------------------------------------------------------
@@ -171,7 +175,12 @@ def _rule_limits(rule: RuleVerdict, plan: MeasurementPlan, field: str) -> Iterab
     flipped = "read" not in left
     if flipped:
         sign, left, right = FLIPPED[sign], right, left
-    if left.get("read") != plan.name or left["field"] != field or left["view"] not in ("", "gain") or sign in ("==", "!="):
+    if (
+        left.get("read") != plan.name
+        or left["field"] != field
+        or left["view"] not in ("", "gain")
+        or sign in ("==", "!=")
+    ):
         return
     for cell in rule.cells:
         value = cell.observed if flipped else cell.threshold
@@ -180,7 +189,18 @@ def _rule_limits(rule: RuleVerdict, plan: MeasurementPlan, field: str) -> Iterab
             continue
         here = {axis: {**cell.cell, **left["at"]}[axis] for axis in plan.axes if axis in {**cell.cell, **left["at"]}}
         text = f"{rule.rule.verb} {rule.rule.text}"
-        yield here, Limit(value, rule.rule.verb, sign in ("<=", "<"), left["view"] == "gain", left["instance"], text, "number" in right)
+        yield (
+            here,
+            Limit(
+                value,
+                rule.rule.verb,
+                sign in ("<=", "<"),
+                left["view"] == "gain",
+                left["instance"],
+                text,
+                "number" in right,
+            ),
+        )
 
 
 def _limit_words(limits: Sequence[tuple[Mapping[str, int], Limit]], unit: str) -> Iterable[tuple[str, str]]:

@@ -58,5 +58,7 @@ def _shown(exhibit: Exhibit) -> ReconstructionView:
     if exhibit.secret is None:
         return ReconstructionView(exhibit.attack, None, "the spec names no private records")
     if exhibit.kind not in SHOWN:
-        return ReconstructionView(exhibit.attack, None, f"this report has no picture of artefacts of kind `{exhibit.kind}`")
+        return ReconstructionView(
+            exhibit.attack, None, f"this report has no picture of artefacts of kind `{exhibit.kind}`"
+        )
     return ReconstructionView(exhibit.attack, SHOWN[exhibit.kind].show(exhibit), "")

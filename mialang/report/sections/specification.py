@@ -71,7 +71,11 @@ def coloured(text: str) -> Iterable[Markup]:
         if token.type == "NAME" and _begins_line(text, token.start_pos or 0):
             heads.add(number)
     for number, token in enumerate(tokens):
-        look = "block" if number in heads and text[token.start_pos or 0 :].split("\n", 1)[0].rstrip().endswith("{") else LOOKS.get(token.type, "")
+        look = (
+            "block"
+            if number in heads and text[token.start_pos or 0 :].split("\n", 1)[0].rstrip().endswith("{")
+            else LOOKS.get(token.type, "")
+        )
         for place, part in enumerate(str(token).split("\n")):
             if place:
                 yield Markup("").join(line)
@@ -95,10 +99,18 @@ def _facts(record: Record) -> Iterable[tuple[str, str]]:
     yield "plan", plan.key
     yield "mialang", plan.mialang
     yield "root seed", f"{plan.seed}; every other seed derives from it, from what a step computes, and from the repeat"
-    yield "matrix", " × ".join([*(f"{len(values)} {axis}" for axis, values in plan.matrix.items()), f"{plan.repeats} repeats"])
+    yield (
+        "matrix",
+        " × ".join([*(f"{len(values)} {axis}" for axis, values in plan.matrix.items()), f"{plan.repeats} repeats"]),
+    )
     yield "nodes", f"{sum(not node.passes_on for node in plan.nodes.values()):,}"
     yield "device", ", ".join(devices) or "nothing was computed"
-    yield "threads", ", ".join(map(str, threads)) + " (equal bytes are promised at equal thread count)" if threads else "not recorded"
+    yield (
+        "threads",
+        ", ".join(map(str, threads)) + " (equal bytes are promised at equal thread count)"
+        if threads
+        else "not recorded",
+    )
 
 
 def _versions(plan: Plan) -> set[tuple[str, int]]:

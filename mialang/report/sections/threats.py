@@ -82,7 +82,9 @@ def _given(record: Record) -> Iterable[GivenView]:
         if node.role not in ("grant", "held"):
             continue
         sources = [each for each in node.inputs if record.plan.nodes[each].role != "handle"]
-        count = next((str(record.notes(each)["records"]) for each in (node.id, *sources) if "records" in record.notes(each)), "")
+        count = next(
+            (str(record.notes(each)["records"]) for each in (node.id, *sources) if "records" in record.notes(each)), ""
+        )
         key = (_said(node), ", ".join(record.plan.nodes[each].label for each in sources), count)
         found.setdefault(key, {}).update(dict.fromkeys(readers.get(node.id, ())))
     for (item, source, count), who in found.items():

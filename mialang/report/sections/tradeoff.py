@@ -110,7 +110,11 @@ def _worst(plan: MeasurementPlan, field: str, cell: Mapping[str, int], record: R
 
 
 def _lost(
-    cell: Mapping[str, int], good: list[Estimate | Missing], cells: list[dict[str, int]], record: Record, plan: MeasurementPlan
+    cell: Mapping[str, int],
+    good: list[Estimate | Missing],
+    cells: list[dict[str, int]],
+    record: Record,
+    plan: MeasurementPlan,
 ) -> str:
     """How far a cell is from the one that differs in having no defense."""
     reference = {
