@@ -1,0 +1,309 @@
+"""Arms: how every attack is run in every cell and repeat, with its blind control and its baselines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mialang.meaning.accept import kind_of
+from mialang.meaning.audit import Attack, Audit, Cell, Instance, Threat
+from mialang.meaning.catalogue import baselines
+from mialang.meaning.declarations import DefenseDeclaration, Operator
+from mialang.meaning.estimate import step_queries
+from mialang.meaning.fits import Candidate, Setting, candidate_of, fits, setting_of, shortfalls
+from mialang.meaning.grants import shield_of, training_slot
+from mialang.meaning.judgement.priors import DISJOINT, secrets_of
+from mialang.meaning.judgement.whole import instances_of
+from mialang.meaning.recipes import decoy_arguments
+from mialang.meaning.values import (
+    Application,
+    HeldArtefact,
+    PriorItem,
+    TargetHandle,
+    Value,
+    replaced,
+    walk,
+)
+from mialang.plan import words
+from mialang.plan.model import (
+    Arm,
+    AttackPlan,
+)
+from mialang.plan.nodes import Graph, handles_in
+from mialang.plan.values import BoundHandle, Defended, Granted, Leaked
+
+
+class Arms:
+    """The arms of all attacks: for real, against a decoy, and the baselines in their place.
+
+    Attributes:
+        found: the arms, by what tells them apart.
+        open_counts: whether an estimate waits for data to be read.
+    """
+
+    def __init__(self, audit: Audit, graph: Graph) -> None:
+        self.audit = audit
+        self.graph = graph
+        self.repeats = range(audit.matrix.repeat)
+        self.found: dict[tuple[Any, ...], Arm] = {}
+        self.open_counts = False
+        self._by_cell: dict[str, dict[tuple[str, ...], dict[Any, list[tuple[Any, ...]]]]] = {}  # attack → axes → cell
+
+    def run(self, attack: Attack, threat: Threat, instance: Instance, cell: Cell) -> None:
+        """Add the arms of one recipe in one cell; where it does not apply, arms that say why."""
+        audit = self.audit
+        setting = setting_of(audit, threat, cell)
+        candidate = candidate_of(audit.matrix.at(instance.recipe, cell), audit.registry)
+        if setting is None or candidate is None or not candidate.sound:
+            return
+        lacks = shortfalls(candidate, setting, audit.registry)
+        if lacks:
+            behind = ", ".join(defense.text or defense.name for defense in setting.defenses)
+            reason = f"does not apply behind {behind}: {lacks[0].words}"
+            self._no_arm(attack, instance, "attack", cell, reason)
+            return
+        self._run_arm(attack, instance, "attack", "", candidate, setting, cell)
+        if attack.controls:
+            self._blind(attack, instance, candidate, setting, cell)
+            for baseline in self._baselines(setting):
+                self._run_arm(attack, instance, "baseline", baseline.recipe.name, baseline, setting, cell)
+
+    def _baselines(self, setting: Setting) -> list[Candidate]:
+        """The baselines that fit a threat behind its defense."""
+        found = []
+        for recipe in baselines(self.audit.registry).values():
+            candidate = candidate_of(recipe, self.audit.registry)
+            if candidate is not None and fits(candidate, setting, self.audit.registry):
+                found.append(candidate)
+        return found
+
+    def _blind(self, attack: Attack, instance: Instance, candidate: Candidate, setting: Setting, cell: Cell) -> None:
+        """The same plan against a decoy; the strongest observable that the attack uses decides which."""
+        sights = self.audit.registry.sights.by_name
+        decoys = {sights[reason.observable].decoy for reason in candidate.needs.reasons}
+        decoys |= {sights[name].decoy for name in candidate.needs.access.holds}
+        if "none" in decoys:
+            names = [
+                reason.observable for reason in candidate.needs.reasons if sights[reason.observable].decoy == "none"
+            ]
+            names += [name for name in candidate.needs.access.holds if sights[name].decoy == "none"]
+            self._no_arm(attack, instance, "blind", cell, f"there is no decoy for {names[0].replace('_', ' ')}")
+            return
+        target: Value = defended(setting.target, setting.defenses)
+        if "retrained" in decoys:
+            decoy_target = self._decoy_target(setting)
+            if decoy_target is None:
+                reason = "the prior grants nothing that a decoy model could be trained on"
+                self._no_arm(attack, instance, "blind", cell, reason)
+                return
+            target = decoy_target
+        permuted = "permuted" if "retrained" not in decoys else ""
+        self._run_arm(
+            attack, instance, "blind", "", candidate, setting, cell, target=target, decoy=permuted or "retrained"
+        )
+
+    def _no_arm(self, attack: Attack, instance: Instance, arm: str, cell: Cell, reason: str) -> None:
+        for label in self._labels(instance, cell):
+            for repeat in self.repeats:
+                self._arm(attack, label, arm, "", cell, repeat, None, reason)
+
+    def _decoy_target(self, setting: Setting) -> Value | None:
+        """A model of the same kind, trained on what the prior grants, shuffled so that nothing fits together."""
+        operator = setting.target.declaration
+        assert isinstance(operator, Operator)
+        if not operator.decoy:
+            return None
+        arguments = {**setting.target.arguments, **dict.fromkeys(operator.fixed_by)}
+        granted = setting.counts.granted
+        for parameter, value in decoy_arguments(setting.target, self.audit.registry).items():
+            if any(isinstance(part, PriorItem) and part.name not in granted for part in walk(value)):
+                return None
+            arguments[parameter] = replaced(
+                value, lambda part: granted[part.name] if isinstance(part, PriorItem) else None
+            )
+        return defended(
+            replace(setting.target, arguments=arguments, label=f"{setting.target.label}_decoy"), setting.defenses
+        )
+
+    def _run_arm(  # noqa: PLR0913, PLR0917 - an arm is all of these
+        self,
+        attack: Attack,
+        instance: Instance,
+        arm: str,
+        baseline: str,
+        candidate: Candidate,
+        setting: Setting,
+        cell: Cell,
+        target: Value | None = None,
+        decoy: str = "",
+    ) -> None:
+        bound = self._bound(
+            candidate,
+            setting,
+            cell,
+            target if target is not None else defended(setting.target, setting.defenses),
+            decoy,
+        )
+        metered = not decoy and math.isfinite(setting.access.queries)
+        for repeat in self.repeats:
+            ids = {name: self.graph.node(value, repeat, "attack") for name, value in bound.items()}
+            asking = self._asking(setting, bound, repeat, metered=metered)
+            for label, name in self._labels(instance, cell).items():
+                node = ids[name] if name in ids else next(iter(ids.values()))
+                self._arm(attack, label, arm, baseline, cell, repeat, node, "", asking)
+
+    def _labels(self, instance: Instance, cell: Cell) -> dict[str, str]:
+        """What the results of an attack are called: by its name, or by its name and theirs where there are several."""
+        candidate = candidate_of(self.audit.matrix.at(instance.recipe, cell), self.audit.registry)
+        assert candidate is not None
+        names = list(candidate.elaborated.results)
+        return {f"{instance.name}.{name}": name for name in names} if len(names) > 1 else {instance.name: names[0]}
+
+    def _asking(self, setting: Setting, bound: Mapping[str, Value], repeat: int, *, metered: bool) -> tuple[str, ...]:
+        """Give the nodes that ask the target their caps; return them."""
+        found = []
+        for value in bound.values():
+            for part in walk(value):
+                if not isinstance(part, Application) or not part.is_step or not handles_in(part):
+                    continue
+                node = self.graph.node(part, repeat, "attack")
+                found.append(node)
+                if metered:
+                    free = replaced(part, _unbind)
+                    assert isinstance(free, Application)
+                    estimate = step_queries(free, setting.counts)
+                    cap = setting.access.queries if estimate is None else estimate
+                    self.open_counts = self.open_counts or estimate is None
+                    self.graph.nodes[node] = self.graph.nodes[node].model_copy(update={"queries": math.ceil(cap)})
+        return tuple(dict.fromkeys(found))
+
+    def _arm(  # noqa: PLR0913, PLR0917 - the parts of an arm
+        self, attack: Attack, instance: str, arm: Any, baseline: str, cell: Cell, repeat: int, node: str | None,
+        reason: str, nodes: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        key = (attack.name, instance, arm, baseline, tuple(sorted(cell.items())), repeat)
+        self._by_cell.setdefault(attack.name, {}).setdefault(tuple(sorted(cell)), {}).setdefault(key[4], []).append(key)
+        self.found[key] = Arm.model_construct(
+            attack=attack.name, instance=instance, arm=arm, baseline=baseline, cell=dict(cell), repeat=repeat,
+            node=node, reason=reason, nodes=nodes,
+        )  # fmt: skip
+
+    def _bound(self, candidate: Candidate, setting: Setting, cell: Cell, target: Value, decoy: str) -> dict[str, Value]:
+        """The results of a recipe with the handle, the granted items and the leaked artefacts put in."""
+        registry = self.audit.registry
+        checks = self._obligations(setting, cell)
+        transforms = active_transforms(setting, registry)
+        # The handle gives what was inferred, not all that was granted: the least that the attack needs.
+        needed = candidate.needs.access
+        handle = BoundHandle(target, needed.sees, needed.knows, transforms, decoy, checks)
+
+        def answer(value: Value) -> Value | None:
+            match value:
+                case TargetHandle():
+                    return handle
+                case PriorItem():
+                    return Granted(value.name, self.audit.matrix.at(setting.counts.granted[value.name], cell), checks)
+                case HeldArtefact():
+                    return self._held(value, setting, handle, bool(decoy))
+            return None
+
+        return {name: replaced(value, answer) for name, value in candidate.elaborated.results.items()}
+
+    def _held(self, held: HeldArtefact, setting: Setting, handle: BoundHandle, blind: bool) -> Value:
+        declaration = self.audit.registry.observables[held.name]
+        whole = BoundHandle(
+            defended(setting.target, setting.defenses), None, handle.knows, handle.transforms, "", handle.checks
+        )
+        size = setting.access.holds.get(held.name)
+        records = secrets_of(setting.target)[0]
+        return Leaked(declaration, size if size and math.isfinite(size) else None, whole, records, blind)
+
+    def _obligations(self, setting: Setting, cell: Cell) -> tuple[Application, ...]:
+        """What must hold before any attack: asserted facts, and that no prior item shares a record with the secret."""
+        audit, registry = self.audit, self.audit.registry
+        checks: list[Application] = []
+        disjoint = registry.loader.prelude.look(DISJOINT)[1]
+        assert isinstance(disjoint, Operator)
+        for prior in audit.priors(setting.threat, cell):
+            checks.extend(prior.asserts)
+            for name, value in prior.items.items():
+                kind = kind_of(value, registry)
+                if registry.item(name).overlaps or not registry.is_a(kind, "records"):
+                    continue
+                checks.extend(
+                    Application(disjoint, {"first": value, "second": secret, "by": "record"})
+                    for secret in secrets_of(setting.target)
+                    if kind_of(secret, registry) == kind
+                )
+        return tuple({check.digest: check for check in checks}.values())
+
+    def attack_plans(self) -> tuple[AttackPlan, ...]:
+        """The recipes of all attacks, for the report."""
+        found = []
+        for attack in self.audit.attacks.values():
+            threat = self.audit.threats[attack.against]
+            setting = next(
+                (
+                    each
+                    for cell in self.audit.matrix.cells()
+                    if (each := setting_of(self.audit, threat, cell)) is not None
+                ),
+                None,
+            )
+            for instance in instances_of(self.audit, attack):
+                cell = next(self.audit.matrix.cells(), {})
+                candidate = candidate_of(self.audit.matrix.at(instance.recipe, cell), self.audit.registry)
+                if candidate is not None and setting is not None:
+                    found.append(words.attack_plan(attack.name, instance.name, candidate, setting))
+        return tuple(found)
+
+    def of(self, attack: str, cell: Cell) -> list[Arm]:
+        """The arms of an attack in a cell; an arm that varies along fewer axes belongs to every cell that agrees."""
+        found: dict[tuple[Any, ...], Arm] = {}
+        for axes, by_cell in self._by_cell.get(attack, {}).items():
+            place = tuple((axis, cell[axis]) for axis in axes if axis in cell)
+            found.update({key: self.found[key] for key in by_cell.get(place, ())})
+        return list(found.values())
+
+
+def active_transforms(setting: Setting, registry: Any) -> tuple[Application, ...]:
+    """The defenses on answers that the adversary meets: none for who holds the weights."""
+    found = []
+    for defense in setting.defenses:
+        shield = shield_of(defense, registry)
+        if shield.on_answers and not shield.bypassed_by(setting.granted):
+            found.append(defense)
+    return tuple(found)
+
+
+def defended(target: Application, defenses: tuple[Application, ...]) -> Value:
+    """A target behind the defenses that act before answers: on its data, its training, or the finished model."""
+    arguments = dict(target.arguments)
+    operator = target.declaration
+    assert isinstance(operator, Operator)
+    for defense in defenses:
+        declaration = defense.declaration
+        assert isinstance(declaration, DefenseDeclaration)
+        if declaration.acts == "training":
+            slot = training_slot(operator)
+            assert slot is not None, operator.name
+            already = arguments[slot]
+            arguments[slot] = (*(already if isinstance(already, tuple) else ()), defense)
+        elif declaration.acts == "data":
+            for name in operator.secret:
+                if arguments.get(name) is not None:
+                    arguments[name] = Defended(defense, arguments[name])
+    value: Value = Application(operator, arguments, target.span, target.label, target.text)
+    for defense in defenses:
+        if isinstance(defense.declaration, DefenseDeclaration) and defense.declaration.acts == "model":
+            value = Defended(defense, value)
+    return value
+
+
+def _unbind(value: Value) -> Value | None:
+    """Turn a bound step back into the open one that estimates are made for."""
+    if isinstance(value, BoundHandle):
+        return TargetHandle()
+    return value.value if isinstance(value, Granted) else None
