@@ -127,7 +127,7 @@ class Arms:
             replace(setting.target, arguments=arguments, label=f"{setting.target.label}_decoy"), setting.defenses
         )
 
-    def _run_arm(  # noqa: PLR0913, PLR0917 - an arm is all of these
+    def _run_arm(  # noqa: PLR0913 - an arm is all of these
         self,
         attack: Attack,
         instance: Instance,
@@ -179,7 +179,7 @@ class Arms:
                     self.graph.nodes[node] = self.graph.nodes[node].model_copy(update={"queries": math.ceil(cap)})
         return tuple(dict.fromkeys(found))
 
-    def _arm(  # noqa: PLR0913, PLR0917 - the parts of an arm
+    def _arm(  # noqa: PLR0913 - the parts of an arm
         self, attack: Attack, instance: str, arm: Any, baseline: str, cell: Cell, repeat: int, node: str | None,
         reason: str, nodes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip

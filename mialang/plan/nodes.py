@@ -126,7 +126,7 @@ class Graph:
         parameter = operator.by_name.get(name)
         return parameter is not None and self.registry.is_a(parameter.type.bare().name, "model")
 
-    def _step(  # noqa: PLR0913, PLR0917 - the parts of a node
+    def _step(  # noqa: PLR0913 - the parts of a node
         self,
         declaration: Operator | DefenseDeclaration,
         python: str,
@@ -146,7 +146,7 @@ class Graph:
         return self.add(role, label or declaration.name, declaration.name, python, version, kind, params,
                          random=random, repeat=own_repeat, seconds=seconds)  # fmt: skip
 
-    def add(  # noqa: PLR0913, PLR0917 - the parts of a node
+    def add(  # noqa: PLR0913 - the parts of a node
         self,
         role: Role,
         label: str,
