@@ -30,6 +30,7 @@ CLOSERS = {"}": "RBRACE", ")": "RPAR", "]": "RSQB"}
 NUMBERS = {"INT", "NUMBER", "QUANTITY"}
 NUMBER = re.compile(r"\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?")
 MOST_FINDINGS = 50
+MOST_PLACES = 3  # at which one mistake is shown beside the first
 MOST_DIGITS = 18  # of a whole number: what fits into 64 bits
 LARGEST = 1e300  # of other numbers: leaves room for units
 REMEMBERED = 4  # tokens before the offending one that slips are recognised by
@@ -197,17 +198,14 @@ class _Run:
         return Token.new_borrow_pos(token.type, "0" + str(token)[len(number[0]) :], token)
 
     def _check_escapes(self, token: Token) -> None:
-        for odd in re.finditer(r"\\(.)", str(token)):
-            if odd[1] in 'nt"\\':
-                continue
-            start = (token.start_pos or 0) + odd.start()
-            span = Span(self.source, start, start + 2)
-            title = f"`{odd[0]}` is not an escape"
-            self.found.append(
-                error("E0104", title, span, "a backslash has a meaning inside quotes").help(
-                    r"write `\\` for a backslash; `\n`, `\t` and `\"` are the other escapes"
-                )
-            )
+        odd = [found for found in re.finditer(r"\\(.)", str(token)) if found[1] not in 'nt"\\']
+        if not odd:
+            return
+        spans = [Span(self.source, start, start + 2) for start in ((token.start_pos or 0) + each.start() for each in odd)]
+        finding = error("E0104", f"`{odd[0][0]}` is not an escape", spans[0], "a backslash has a meaning inside quotes")
+        for span in spans[1 : 1 + MOST_PLACES]:
+            finding = finding.also(span, "and here")
+        self.found.append(finding.help(r"write `\\` for a backslash; `\n`, `\t` and `\"` are the other escapes"))
 
     def _track(self, token: Token) -> None:
         """Keep the open brackets, and per open brace the height at which its first entry may start."""

@@ -17,6 +17,7 @@ from mialang.syntax.situation import Situation
 
 VALUES = {"INT", "NUMBER", "QUANTITY", "TRUE", "FALSE", "LSQB", "STRING", "MINUS"}
 PLAIN_NUMBERS = {"INT", "NUMBER"}
+SHORT = 40  # characters of a value that are worth repeating in a help
 UNITS = {
     "%": ("percent", "per_cent", "pct"), "ms": ("msec", "millisecond", "milliseconds"), "s": ("sec", "secs", "second", "seconds"),
     "min": ("m", "mins", "minute", "minutes"), "h": ("hr", "hrs", "hour", "hours"), "d": ("day", "days"),
@@ -214,17 +215,18 @@ def _stray_bracket(situation: Situation) -> Diagnostic | None:
         return error("E0103", f"{situation.found} closes nothing", situation.span, "no bracket is open here").help(
             "remove it, or open the bracket that it should close"
         )
+    partner = PARTNER[opened.type]
     return (
-        error(
-            "E0103", f"{situation.found} closes `{opened}`", situation.span, f"expected `{PARTNER[opened.type]}` first"
-        )
+        error("E0103", f"{situation.found} comes while `{opened}` is still open", situation.span, f"`{partner}` belongs before it")
         .also(situation.span_of(opened), "opened here")
-        .help(f"close `{opened}` with `{PARTNER[opened.type]}`")
+        .help(f"close `{opened}` with `{partner}`")
     )
 
 
 def _keyword_as_name(situation: Situation) -> Diagnostic | None:
-    accepted = situation.accepts()
+    accepted, previous = situation.accepts(), situation.previous
+    if previous is not None and not situation.on_one_line(previous, situation.token):
+        return None  # what is missing at the end of the line before is told by the message of the waiting state
     if situation.token.type in KEYWORDS and "NAME" in accepted and not accepted & {"INT", "VERB"}:
         return error(
             "E0107", f"{situation.found} is a word of the language", situation.span, "a name is needed here"
@@ -235,7 +237,7 @@ def _keyword_as_name(situation: Situation) -> Diagnostic | None:
 def _missing_equals(situation: Situation) -> Diagnostic | None:
     token, previous, accepted = situation.token, situation.previous, situation.accepts()
     if token.type in VALUES and previous is not None and previous.type == "NAME" and {"EQUAL", "LBRACE"} <= accepted:
-        return _valued(situation, previous, situation.span, f"{token} …" if token.type == "LSQB" else str(token))
+        return _valued(situation, previous, situation.span, _value_at(situation))
     if "LBRACE" not in accepted or not (pair := situation.last(2)) or not situation.on_one_line(*pair):
         return None
     name, value = pair
@@ -247,6 +249,17 @@ def _missing_equals(situation: Situation) -> Diagnostic | None:
     if value.type in ("NAME", "STRING") and situation.opened() is not None and token.type not in ("MINUS", "UNKNOWN"):
         return _valued(situation, name, span, str(value))
     return None
+
+
+def _value_at(situation: Situation) -> str:
+    """The value that begins at the offending token, as far as it stands without a space."""
+    token = situation.token
+    if token.type == "LSQB":
+        return "[ …"
+    if token.type in ("STRING", "QUANTITY"):
+        return str(token)
+    found = re.match(r"[^\s,{}()\[\]#]+", situation.source.text[situation.span.start :])
+    return found[0] if found else str(token)
 
 
 def _valued(situation: Situation, name: Token, span: Span, value: str) -> Diagnostic:
@@ -271,11 +284,30 @@ def _outside_a_block(situation: Situation) -> Diagnostic | None:
         triple = situation.last(3)
         if triple and triple[1].type == "COLON" and triple[0].type == "NAME":
             return error("E0115", f"`{triple[0]}` is given a value outside a block", situation.span).help(
-                f"write `param {triple[0]} : {name} = …`"
+                f"write `param {triple[0]} : {name} = {_rest_of_line(situation)}`"
             )
         if not (pair := situation.last(2)) or pair[0].type != "NAME" or not situation.on_one_line(*pair):
-            return _needs_let(name, situation.span, "…")
+            return _needs_let(name, situation.span, _rest_of_line(situation))
     return None
+
+
+def _rest_of_line(situation: Situation) -> str:
+    """What follows the offending token on its line, where that is short."""
+    line = situation.source.text[situation.span.end :].partition("\n")[0].strip()
+    return line if 0 < len(line) <= SHORT and "#" not in line else "…"
+
+
+def _from_import(situation: Situation) -> Diagnostic | None:
+    """`from std.attack import GMI`, as Python writes it."""
+    words = [each for each in situation.before if str(each) == "from"]
+    if not words or situation.opened() is not None:
+        return None
+    start = words[-1].start_pos or 0
+    found = re.match(r"from +([\w.]+) +import +([\w, ]*\w)", situation.source.text[start:])
+    if found is None:
+        return None
+    span = Span(situation.source, start, start + found.end())
+    return error("E0100", "an import begins with `import`", span).help(f"write `import {found[1]} {{ {found[2]} }}`")
 
 
 def _colon(situation: Situation) -> Diagnostic | None:
@@ -338,6 +370,7 @@ SLIPS = (
     _comment,
     _edition,
     _dashed,
+    _from_import,
     _outside_a_block,
     _colon,
     _end_inside,
