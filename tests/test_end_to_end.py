@@ -31,7 +31,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 
 
 def newest(store: Path) -> Path:
-    return sorted((store / "runs").iterdir())[-1]
+    return max((store / "runs").iterdir())
 
 
 def test_the_verdict_carries_every_figure_with_its_controls(audited: tuple[Path, dict[str, Any]]) -> None:
@@ -43,7 +43,7 @@ def test_the_verdict_carries_every_figure_with_its_controls(audited: tuple[Path,
         assert set(row["value"]) >= {"point", "lower", "upper", "repeats", "values"}
         assert row["blind"]["values"] == row["value"]["values"] == 12
         assert row["baseline"]["name"] in ("ClassMeanOfPrior", "NearestPublic")
-    assert [rule["status"] for gate in verdict["gates"] for rule in gate["rules"]][0] == "pass"
+    assert verdict["gates"][0]["rules"][0]["status"] == "pass"
 
 
 def test_a_run_is_a_folder_with_all_its_parts(audited: tuple[Path, dict[str, Any]]) -> None:
@@ -94,7 +94,7 @@ def test_damage_to_the_store_is_found_and_mended_with_a_warning(
     shutil.copytree(audited[0], store)
     blobs = sorted((store / "blobs").rglob("*.safetensors"))
     blobs[0].write_bytes(b"damaged")
-    action = sorted((store / "actions").rglob("*.json"))[0]
+    action = min((store / "actions").rglob("*.json"))
     action.write_text("{")
     done = mialang("run", TINY, "--store", store, "--threads", "1", "--format", "json")
     assert done.returncode == 0, done.stderr

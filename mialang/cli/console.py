@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -31,7 +31,7 @@ class Exit(IntEnum):
     BROKEN = 4
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """For whom output is written."""
 
     TEXT = "text"
@@ -136,7 +136,7 @@ def settings_of(pairs: Sequence[str]) -> dict[str, str]:
 
 def checked(path: Path, pairs: Sequence[str], stream: TextIO) -> Audit:
     """Read and check a spec; show what is found, and end where there is an error."""
-    from mialang.meaning.check import check
+    from mialang.meaning.check import check  # noqa: PLC0415 - `--help` and `--version` wait for nothing
 
     source, problem = read_source(path)
     if source is None:

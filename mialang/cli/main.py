@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -17,15 +16,16 @@ from mialang.diagnostics import did_you_mean
 class Commands(TyperGroup):
     """Commands that suggest the nearest one for a slip."""
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Find a command; an unknown one is answered with the nearest."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError:
-            name = args[0]
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
             if name.endswith(".mia"):
                 ctx.fail(f"`{name}` is a spec; say what to do with it: mialang run {name}")
-            ctx.fail(f"there is no command `{name}`; {did_you_mean(name, self.list_commands(ctx))}")
+            near = did_you_mean(name, self.list_commands(ctx)) or "`mialang --help` lists them"
+            ctx.fail(f"there is no command `{name}`; {near}")
+        found: tuple[Any, Any, list[str]] = super().resolve_command(ctx, args)
+        return found
 
 
 app = typer.Typer(

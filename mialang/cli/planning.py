@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +21,7 @@ Seed = Annotated[int, typer.Option("--seed", help="The root of all seeds.", min=
 StoreOption = Annotated[Path | None, typer.Option("--store", help="The store; default MIALANG_STORE or .mialang/.")]
 
 
-class Target(str, Enum):
+class Target(StrEnum):
     """What a plan is written as."""
 
     PLAN = "plan"
@@ -92,7 +92,7 @@ def plan(
         raise typer.Exit(Exit.SPEC_WRONG)
 
 
-def compile_(
+def compile_(  # noqa: PLR0913 - what the command can be told
     spec: Spec,
     to: Annotated[Target, typer.Option("--to", help="What to write.")] = Target.PLAN,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="A file; default is the screen.")] = None,

@@ -32,14 +32,14 @@ def shown_progress(plan: Plan, stream: TextIO) -> Iterator[Listener]:
 @contextmanager
 def _bars(total: int, stream: TextIO) -> Iterator[Listener]:
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (
+    from rich.progress import (  # noqa: PLC0415
         BarColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
-    )  # noqa: PLC0415
+    )
 
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),

@@ -190,10 +190,8 @@ def why_words(record: Record, name: str) -> str:
     if node.seed is not None:
         lines.append(f"  draws with seed {node.seed}")
     lines.append(f"  parameters: {json.dumps(_plain(node.params))}")
-    for source in node.inputs:
-        lines.append(f"  rests on {source}")
-    for source in node.after:
-        lines.append(f"  runs only after {source}")
+    lines.extend(f"  rests on {source}" for source in node.inputs)
+    lines.extend(f"  runs only after {source}" for source in node.after)
     lines.append(f"  {_fate(record, name)}")
     action = record.actions.get(name)
     if action is not None:

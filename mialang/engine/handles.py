@@ -32,7 +32,7 @@ class Answers(Protocol):
         """The model itself."""
 
 
-class Refused(OperatorError):
+class RefusedError(OperatorError):
     """A question that the threat does not allow; it cost nothing."""
 
 
@@ -58,11 +58,11 @@ class Meter:
         """Count a question of some rows, or refuse it.
 
         Raises:
-            Refused: it would go beyond the cap.
+            RefusedError: it would go beyond the cap.
         """
         if self.cap is not None and self.asked + rows > self.cap:
             self.refused += rows
-            raise Refused(
+            raise RefusedError(
                 f"the budget of {self.cap:,} questions is spent",
                 note=f"{self.asked:,} were asked; this question has {rows:,} rows",
                 help="raise the threat's `queries`, or lower steps, starts or `at_most`",
@@ -117,7 +117,7 @@ class Handle:
         """Answer `n` questions, one a row of `x`.
 
         Raises:
-            Refused: the observable, its size, its gradient, or the number of questions is not granted.
+            RefusedError: the observable, its size, its gradient, or the number of questions is not granted.
         """
         self.__allow(name, size)
         if getattr(x, "requires_grad", False):
@@ -133,7 +133,7 @@ class Handle:
         """The model itself, for who holds the weights.
 
         Raises:
-            Refused: the weights are not granted.
+            RefusedError: the weights are not granted.
         """
         self.__allow("weights", {})
         return self.__answers.model()
@@ -143,7 +143,7 @@ class Handle:
             return
         if name not in self.__sees:
             self.__meter.refused += 1
-            raise Refused(
+            raise RefusedError(
                 f"this attack may not see {name.replace('_', ' ')} of `{self.name}`",
                 note=f"it was found to need {_listed(self.__sees)}",
                 help="declare in the operator's `.mia` what it asks: `{ sees = [" + name + "] }`",
@@ -152,7 +152,7 @@ class Handle:
         asked = size.get(self.__sized.get(name, ""))
         if limit is not None and asked is not None and asked > limit:
             self.__meter.refused += 1
-            raise Refused(
+            raise RefusedError(
                 f"this threat grants {name.replace('_', ' ')} up to {limit:g}, and {asked:g} was asked",
                 help=f"ask for at most {limit:g}",
             )

@@ -52,7 +52,7 @@ class Audit:
         self._meter = Meter(questions)
         return run
 
-    def handle(  # noqa: PLR0913 - what makes a handle
+    def handle(
         self,
         model: Any,
         run: Any,

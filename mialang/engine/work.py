@@ -138,11 +138,12 @@ def _execute(job: Job, progress: Progress | None) -> Action:
 
     settings, node = job.settings, job.node
     limit_threads(settings.threads)
+    listening: dict[str, Any] = {"listener": progress} if progress is not None else {}
     run = Run(
         seed=node.seed if node.seed is not None else 0,
         device=torch.device(settings.device),
         data=Path(settings.data) if settings.data else None,
-        **({"listener": progress} if progress is not None else {}),
+        **listening,
     )
     binding = _Binding(job, run)
     function = load_function(node.python, settings.trusted)

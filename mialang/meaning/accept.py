@@ -56,7 +56,7 @@ class Misfit:
     help: str = ""
 
 
-def kind_of(value: Value, registry: Registry) -> str:
+def kind_of(value: Value, registry: Registry) -> str:  # noqa: ARG001 - asked as every question about values
     """The kind of an artefact or description; the empty string for plain data."""
     match value:
         case Application(declaration=Operator() as operator):

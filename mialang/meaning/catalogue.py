@@ -26,7 +26,7 @@ def library_recipes(registry: Registry, module: str = MODULES[0]) -> dict[str, A
         for name in namespace.names():
             recipe = namespace.look(name)
             if isinstance(recipe, Recipe):
-                found[name] = _with_defaults(recipe, loader, registry)
+                found[name] = _with_defaults(recipe, loader)
         registry.worked_out[key] = found
     known: dict[str, Application] = registry.worked_out[key]
     return known
@@ -37,7 +37,7 @@ def baselines(registry: Registry) -> dict[str, Application]:
     return library_recipes(registry, MODULES[1])
 
 
-def _with_defaults(recipe: Recipe, loader: Modules, registry: Registry) -> Application:
+def _with_defaults(recipe: Recipe, loader: Modules) -> Application:
     if any(parameter.required for parameter in recipe.parameters):
         return holes_for(recipe)
     value = loader.evaluator(Module("", None, Scope(around=loader.prelude))).apply(recipe, (), None)

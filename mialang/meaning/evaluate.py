@@ -37,7 +37,6 @@ from mialang.meaning.values import (
     Special,
     Structured,
     TableValue,
-    TargetHandle,
     Unknown,
     Value,
     holes,
@@ -134,7 +133,7 @@ class Evaluator:
         finally:
             self.registry.depth -= 1
 
-    def _evaluated(self, node: tree.Expression, wanted: Type) -> Value:  # noqa: C901 - one case per node
+    def _evaluated(self, node: tree.Expression, wanted: Type) -> Value:  # noqa: C901, PLR0912 - one case per node
         match node:
             case tree.Integer() | tree.Number() | tree.Boolean() | tree.String():
                 return node.value
@@ -162,7 +161,7 @@ class Evaluator:
             case tree.Binary():
                 return self._binary(node, wanted)
             case tree.Member():
-                return self._member(node, wanted)
+                return self._member(node)
             case tree.Index():
                 return self._index(node)
             case tree.Call():
@@ -322,7 +321,7 @@ class Evaluator:
 
     # -- members and indices ---------------------------------------------------------------------------------------
 
-    def _member(self, node: tree.Member, wanted: Type) -> Value:
+    def _member(self, node: tree.Member) -> Value:
         name = node.name.text
         if isinstance(node.base, tree.Name):
             bound, binding = self.scope.look(node.base.text)
@@ -471,7 +470,7 @@ class Evaluator:
         span = node.function.span if node is not None else declaration.span
         for parameter in declaration.parameters:
             if parameter.name in given:
-                bound[parameter.name] = self._argument(given[parameter.name], parameter, bound, declaration)
+                bound[parameter.name] = self._argument(given[parameter.name], parameter, declaration)
             elif parameter.default is not None:
                 bound[parameter.name] = self._default(parameter, bound, declaration)
             elif parameter.type.optional:
@@ -520,9 +519,7 @@ class Evaluator:
                 given[name] = argument.value
         return given, sound
 
-    def _argument(
-        self, node: tree.Expression, parameter: Parameter, bound: Mapping[str, Value], declaration: Declaration
-    ) -> Value:
+    def _argument(self, node: tree.Expression, parameter: Parameter, declaration: Declaration) -> Value:
         value = self.evaluate(node, parameter.type)
         if is_unknown(value):
             return value
@@ -591,4 +588,4 @@ def axes_of(value: Value) -> set[str]:
     return holes(value, "axis")
 
 
-__all__ = ["AccessDeclaration", "Evaluator", "ExtentDeclaration", "UNITS", "axes_of", "outermost"]
+__all__ = ["UNITS", "AccessDeclaration", "Evaluator", "ExtentDeclaration", "axes_of", "outermost"]

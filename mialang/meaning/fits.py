@@ -148,14 +148,12 @@ def _unanswered(candidate: Candidate, operator: Operator, registry: Registry) ->
     """Observables that such a target does not answer, whoever asks."""
     if not operator.answers:
         return []
-    found = []
     beyond = {"weights", "input_gradients"}
-    for name in dict.fromkeys(reason.observable for reason in candidate.needs.reasons):
-        if name not in beyond and registry.sights.derivation(name, operator.answers) is None:
-            found.append(
-                Shortfall("answers", f"asks for {name.replace('_', ' ')}, which `{operator.name}` does not answer")
-            )
-    return found
+    return [
+        Shortfall("answers", f"asks for {name.replace('_', ' ')}, which `{operator.name}` does not answer")
+        for name in dict.fromkeys(reason.observable for reason in candidate.needs.reasons)
+        if name not in beyond and registry.sights.derivation(name, operator.answers) is None
+    ]
 
 
 def access_gaps(candidate: Candidate, access: Access, setting: Setting, registry: Registry) -> list[Gap]:

@@ -31,7 +31,7 @@ from mialang.meaning.words import article, measure_words
 from mialang.syntax import tree
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     """A part of a rule that has been reported."""
 
 
@@ -41,9 +41,9 @@ class _GateReader:
     audit: Audit
     found: list[Diagnostic]
 
-    def refuse(self, finding: Diagnostic) -> _Unreadable:
+    def refuse(self, finding: Diagnostic) -> _UnreadableError:
         self.found.append(finding)
-        return _Unreadable()
+        return _UnreadableError()
 
     # -- conditions ------------------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class _GateReader:
         measurement = self.audit.measurements.get(current.text)
         if measurement is None:
             if current.text in self.audit.unmeasured:
-                raise _Unreadable
+                raise _UnreadableError
             return self._value(node)
         view, field = self._members(measurement, members)
         return Reading(
@@ -158,7 +158,7 @@ class _GateReader:
             self._instance(measurement, instance) if instance is not None else "",
             view,
             field,
-            self._at(at, measurement) if at is not None else {},
+            self._at(at) if at is not None else {},
             node.span,
         )
 
@@ -170,7 +170,7 @@ class _GateReader:
         if isinstance(root, tree.Name) and not self.evaluator.scope.look(root.text)[0]:
             known = {*self.audit.measurements, *self.audit.unmeasured}
             if not self.audit.complete("evaluate"):
-                raise _Unreadable
+                raise _UnreadableError
             raise self.refuse(
                 error(
                     "E0601", f"nothing is measured under the name `{root.text}`", root.span, "unknown measurement"
@@ -182,7 +182,7 @@ class _GateReader:
         if isinstance(value, Quantity):
             return Constant(value.value, value.dimension)
         if is_unknown(value):
-            raise _Unreadable
+            raise _UnreadableError
         raise self.refuse(_no_term(node))
 
     def _members(self, measurement: Measurement, members: list[tree.Name]) -> tuple[str, str]:
@@ -237,13 +237,13 @@ class _GateReader:
         results = list(candidate.elaborated.results) if candidate is not None else [""]
         return [f"{name}.{result}" if result and len(results) > 1 else name for result in results]
 
-    def _at(self, call: tree.Call, measurement: Measurement) -> dict[str, Value]:
+    def _at(self, call: tree.Call) -> dict[str, Value]:
         fixed: dict[str, Value] = {}
         matrix = self.audit.matrix
         for argument in call.arguments:
             name = argument.name.text if argument.name else ""
             if not self.audit.complete("matrix"):
-                raise _Unreadable
+                raise _UnreadableError
             if name not in matrix.axes:
                 span = argument.name.span if argument.name else argument.span
                 raise self.refuse(
@@ -254,7 +254,7 @@ class _GateReader:
                 )
             value = self.evaluator.take(argument.value, self.evaluator.axes.get(name, Type("any")))
             if is_unknown(value):
-                raise _Unreadable
+                raise _UnreadableError
             if value not in matrix.axes[name]:
                 raise self.refuse(
                     error("E0606", f"`{name}` never takes this value", argument.value.span)
@@ -310,7 +310,7 @@ def _rule(entry: tree.Rule, reader: _GateReader) -> GateRule | None:
                 because = clause.reason.value
     try:
         condition = reader.condition(entry.condition)
-    except _Unreadable:
+    except _UnreadableError:
         return None
     if not sound:
         return None

@@ -315,7 +315,7 @@ class Modules:
             self.found.append(finding.help("remove the import" if alone else "move what both need into a third file"))
             return None
         if key not in self.loaded:
-            source, problem = self._source_of(path, where, module)
+            source, problem = self._source_of(path, where)
             if source is None:
                 self.found.extend(filter(None, [problem]))
                 return None
@@ -327,7 +327,7 @@ class Modules:
             return None  # what is wrong in it has been told
         return Namespace(where.value, loaded.scope.names.get, lambda: sorted(loaded.scope.names))
 
-    def _source_of(self, path: Path, where: tree.String, module: Module) -> tuple[Source | None, Diagnostic | None]:
+    def _source_of(self, path: Path, where: tree.String) -> tuple[Source | None, Diagnostic | None]:
         """Read a file that is imported; only `.mia` files are, so that nothing else is ever quoted in a message."""
         if path.suffix != SUFFIX:
             title = f"`{where.value}` is no `.mia` file"
@@ -335,7 +335,7 @@ class Modules:
                 "import a `.mia` file; data are named by a `data` block"
             )
         try:
-            return Source.read(path, _shown(path, module)), None
+            return Source.read(path, _shown(path)), None
         except FileNotFoundError:
             others = {each.name for each in path.parent.glob(f"*{SUFFIX}")} - {Path(where.span.source.name).name}
             near = closest(path.name, others)
@@ -374,7 +374,7 @@ def source_start(source: Source) -> Span:
     return Span(source, 0, min(1, len(source.text)))
 
 
-def _shown(path: Path, module: Module) -> str:
+def _shown(path: Path) -> str:
     """A path as people write it: relative to the working directory where it lies below it."""
     try:
         return str(path.relative_to(Path.cwd()))

@@ -43,7 +43,7 @@ class Structured:
         """The values directly inside."""
         return ()
 
-    def rebuilt(self, change: Callable[[Value], Value]) -> Value:
+    def rebuilt(self, change: Callable[[Value], Value]) -> Value:  # noqa: ARG002 - a leaf has no parts
         """The same structure with its parts changed."""
         return self
 

@@ -138,11 +138,12 @@ def attack_plan(attack: str, instance: str, candidate: Candidate, setting: Setti
         needed.setdefault(reason.observable, f"{reason.observable.replace('_', ' ')}: {reason.words()}")
     needed.update({name: f"leaked {name.replace('_', ' ')}" for name in candidate.needs.access.holds})
     needed.update({name: f"prior {name.replace('_', ' ')}" for name in sorted(candidate.needs.items)})
-    formulas = []
+    formulas: list[str] = []
     for step in steps(elaborated.results):
         assert isinstance(step.declaration, Operator)
-        for name in step.declaration.differentiates:
-            formulas.append(f"{step.name}: minimise {formula(step.arguments[name], names)}")
+        formulas.extend(
+            f"{step.name}: minimise {formula(step.arguments[name], names)}" for name in step.declaration.differentiates
+        )
     total = total_queries(elaborated, setting.counts)
     return AttackPlan(
         attack=attack,

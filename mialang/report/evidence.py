@@ -106,7 +106,7 @@ class Evidence:
 
     # -- figures ---------------------------------------------------------------------------------------------------
 
-    def sample(
+    def sample(  # noqa: PLR0913 - what names a sample
         self, measurement: str, cell: Mapping[str, int], instance: str, arm: str, baseline: str, field: str
     ) -> Sample | Missing:
         """The values of one arm in one cell, by repeat."""

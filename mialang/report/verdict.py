@@ -80,10 +80,10 @@ class Verdict:
 def judge(evidence: Evidence, failures: Mapping[str, Any] | None = None) -> Verdict:
     """Judge every gate of a plan on its evidence."""
     gates = tuple(_gate(gate, evidence) for gate in evidence.plan.gates)
-    statuses = [gate.status for gate in gates]
+    statuses: list[Status] = [gate.status for gate in gates]
     if failures:
         statuses.append("error")
-    status = max(statuses, key=SEVERITY.index, default="pass")
+    status: Status = max(statuses, key=SEVERITY.index, default="pass")
     return Verdict(status, gates, failures or {})
 
 
@@ -101,7 +101,7 @@ def _gate(gate: GatePlan, evidence: Evidence) -> GateVerdict:
 def _rule(rule: RulePlan, evidence: Evidence) -> RuleVerdict:
     cells = tuple(_cell(rule, cell, evidence) for cell in rule.cells)
     # A rule that covers no cell says nothing, and nothing is no pass.
-    status = max((cell.status for cell in cells), key=SEVERITY.index, default="inconclusive")
+    status: Status = max((cell.status for cell in cells), key=SEVERITY.index, default="inconclusive")
     return RuleVerdict(rule, status, cells)
 
 

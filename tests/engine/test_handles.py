@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mialang.engine.handles import Handle, Meter, Refused
+from mialang.engine.handles import Handle, Meter, RefusedError
 from mialang.meaning.modules import Modules
 from mialang.operators.answers import ModelAnswers
 from mialang.plan.words import observables
@@ -55,7 +55,7 @@ def test_a_handle_answers_iff_the_grant_contains_the_question(
         assert len(handle.ask(name, x, **given_size)) == rows
         assert meter.asked == rows
     else:
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedError):
             handle.ask(name, x, **given_size)
         assert meter.asked == 0
         assert meter.refused > 0 or rows == 0
@@ -63,7 +63,7 @@ def test_a_handle_answers_iff_the_grant_contains_the_question(
 
 def test_gradients_are_an_observable_of_their_own() -> None:
     x = torch.zeros(2, 2, requires_grad=True)
-    with pytest.raises(Refused, match="input gradients"):
+    with pytest.raises(RefusedError, match="input gradients"):
         Handle("victim", answers(), {"scores": None}).ask("scores", x)
     answer = Handle("victim", answers(), {"scores": None, "input_gradients": None}).ask("scores", x)
     answer[:, 0].sum().backward()
@@ -72,7 +72,7 @@ def test_gradients_are_an_observable_of_their_own() -> None:
 
 
 def test_weights_are_handed_over_only_where_they_are_granted() -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         Handle("victim", answers(), {"scores": None}).model()
     assert isinstance(Handle("victim", answers(), {"weights": None}).model(), Linear)
     assert isinstance(Handle("victim", answers()).model(), Linear)

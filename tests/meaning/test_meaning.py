@@ -75,7 +75,7 @@ def test_checking_grows_linearly() -> None:
         ({"imports": PARTS["imports"].replace("LOMMA", "LOMA")}, "E0202", "did you mean `LOMMA`?"),
         ({"prior": "prior other { imags = public }"}, "E0203", "did you mean `images`?"),
         ({"matrix": "matrx { repeat = 5 }"}, "E0220", "did you mean `matrix`?"),
-        ({"threat": PARTS["threat"].replace("extent  =", "extnt ="), }, "E0203", "did you mean `extent`?"),
+        ({"threat": PARTS["threat"].replace("extent  =", "extnt =")}, "E0203", "did you mean `extent`?"),
         ({"gate": 'gate "g" { require leek.top1 <= 10 % }'}, "E0601", "did you mean `leak`?"),
         ({"gate": 'gate "g" { require leak.top5 <= 10 % }'}, "E0602", "did you mean `top1`?"),
     ],
@@ -182,7 +182,7 @@ axes = st.dictionaries(
 
 @given(axes, st.integers(0, 9))
 def test_cells_are_the_product_without_what_is_skipped(values: dict[str, tuple[int, ...]], dropped: int) -> None:
-    name = sorted(values)[0]
+    name = min(values)
     skip = Algebra("==", (Hole("axis", name, Type("int")), dropped), "condition")
     whole, some = Matrix(values), Matrix(values, skip=skip)
     product = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -54,10 +55,10 @@ shipped = st.tuples(st.just(SHIPPED), accesses(SHIPPED), accesses(SHIPPED), shie
 @given(several)
 def test_access_is_partially_ordered(case: tuple[Observables, Access, Access, Access]) -> None:
     _, a, b, c = case
-    assert a <= a
-    if a <= b and b <= a:
+    assert a <= a  # noqa: PLR0124 - reflexive
+    if a <= b <= a:
         assert a == b
-    if a <= b and b <= c:
+    if a <= b <= c:
         assert a <= c
 
 
@@ -143,5 +144,5 @@ def test_a_derivation_leads_from_what_is_native_to_what_is_asked(native: str, wa
     assert (chain is not None) == SHIPPED.order.follows(wanted, native)
     if chain is not None:
         assert (chain[0], chain[-1]) == (native, wanted)
-        for strong, weak in zip(chain, chain[1:], strict=False):
+        for strong, weak in itertools.pairwise(chain):
             assert strong in SHIPPED.by_name[weak].sources

@@ -89,12 +89,12 @@ def attacks_fit(audit: Audit) -> Iterator[Diagnostic]:
             continue
         for instance in attack.use:
             for cell in cells_of(audit, threat, instance.recipe):
-                yield from _fits_in_cell(audit, attack, instance, threat, cell)
+                yield from _fits_in_cell(audit, instance, threat, cell)
         if attack.every:
             yield from _some_applies(audit, attack, threat)
 
 
-def _fits_in_cell(audit: Audit, attack: Attack, instance: Instance, threat: Threat, cell: Cell) -> Iterator[Diagnostic]:
+def _fits_in_cell(audit: Audit, instance: Instance, threat: Threat, cell: Cell) -> Iterator[Diagnostic]:
     setting = setting_of(audit, threat, cell)
     value = audit.matrix.at(instance.recipe, cell)
     candidate = candidate_of(value, audit.registry)
@@ -108,7 +108,7 @@ def _fits_in_cell(audit: Audit, attack: Attack, instance: Instance, threat: Thre
         return
     undefended = shortfalls(candidate, setting, audit.registry, defended=False)
     for shortfall in undefended:
-        yield _misfit(audit, attack, instance, setting, candidate, shortfall)
+        yield _misfit(audit, instance, setting, candidate, shortfall)
     if not undefended:
         for shortfall in shortfalls(candidate, setting, audit.registry):
             names = ", ".join(f"`{defense.name}`" for defense in setting.defenses)
@@ -122,8 +122,8 @@ def _fits_in_cell(audit: Audit, attack: Attack, instance: Instance, threat: Thre
             )
 
 
-def _misfit(  # noqa: PLR0913 - both sides of the conflict
-    audit: Audit, attack: Attack, instance: Instance, setting: Setting, candidate: Candidate, shortfall: Shortfall
+def _misfit(
+    audit: Audit, instance: Instance, setting: Setting, candidate: Candidate, shortfall: Shortfall
 ) -> Diagnostic:
     threat = setting.threat
     name = f"attack `{instance.name}`"

@@ -168,7 +168,7 @@ def _too_few(audit: Audit, rule: GateRule, reading: Reading, threshold: Constant
                 return
 
 
-def _unreachable(  # noqa: PLR0913, PLR0917 - both sides of the conflict
+def _unreachable(  # noqa: PLR0913 - both sides of the conflict
     audit: Audit, rule: GateRule, instance: Instance, reading: Reading, threshold: float, outputs: float
 ) -> Diagnostic:
     confidence = rule.confidence or 0.0

@@ -32,10 +32,10 @@ def metrics_speak_for_the_extent(audit: Audit) -> Iterator[Diagnostic]:
                 threat = _threat(measurement, audit)
                 if measurement.metric.sort != "leakage" or threat is None:
                     continue
-                yield from _speaks(audit, measurement, threat, rule.span)
+                yield from _speaks(audit, measurement, threat)
 
 
-def _speaks(audit: Audit, measurement: Measurement, threat: Threat, span: object) -> Iterator[Diagnostic]:
+def _speaks(audit: Audit, measurement: Measurement, threat: Threat) -> Iterator[Diagnostic]:
     order = audit.registry.extent_order
     for cell in cells_of(audit, threat):
         setting = setting_of(audit, threat, cell)

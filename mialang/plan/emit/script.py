@@ -54,11 +54,7 @@ class _Writer:
 
     def lines(self) -> list[str]:
         """One paragraph a node."""
-        written: list[str] = []
-        for node in self.plan.nodes.values():
-            if not node.passes_on:
-                written.append(self._paragraph(node))
-        return written
+        return [self._paragraph(node) for node in self.plan.nodes.values() if not node.passes_on]
 
     def _paragraph(self, node: Node) -> str:
         repeat = f", repeat {node.repeat + 1} of {self.plan.repeats}" if node.repeat is not None else ""
