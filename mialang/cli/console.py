@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import typer
 
-from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.cli.usage import UnusableError
+from mialang.diagnostics import Diagnostic, closest, error
 from mialang.diagnostics.render import as_json, as_text
 from mialang.source import LARGEST, Source
 
@@ -39,6 +40,7 @@ class Format(StrEnum):
 
 
 STATUS = {"pass": Exit.PASS, "fail": Exit.GATE_FAILED, "inconclusive": Exit.INCONCLUSIVE, "error": Exit.BROKEN}
+MOST_FILES = 5  # that are named where one is not found
 COLOURS = {"error": "31", "warning": "33", "pass": "32", "fail": "31", "inconclusive": "33"}
 
 
@@ -93,13 +95,11 @@ def read_source(path: Path, most: int = LARGEST) -> tuple[Source | None, Diagnos
     try:
         return Source.read(path, most=most), None
     except FileNotFoundError:
-        near = did_you_mean(
-            path.name, [each.name for each in path.parent.glob("*.mia")] if path.parent.is_dir() else []
-        )
-        return None, error("E0801", f"there is no file `{path}`").help(near or "`mialang init` writes a first spec")
+        return None, error("E0801", f"there is no file `{path}`").help(_which_file(path))
     except IsADirectoryError:
-        inside = sorted(each.name for each in path.glob("*.mia"))
-        help_ = f"it holds {', '.join(inside[:5])}" if inside else "give the path of a `.mia` file"
+        inside = sorted(each.name for each in path.glob("*.mia") if each.is_file())
+        shown = ", ".join(f"`{path / name}`" for name in inside[:MOST_FILES])
+        help_ = f"give a file in it: {shown}" if inside else "give the path of a `.mia` file"
         return None, error("E0801", f"`{path}` is a folder").help(help_)
     except UnicodeDecodeError as problem:
         line = problem.object[: problem.start].count(b"\n") + 1
@@ -119,18 +119,36 @@ def read_source(path: Path, most: int = LARGEST) -> tuple[Source | None, Diagnos
         )
 
 
+def _which_file(path: Path) -> str:
+    """What a file that is not there may have been: one beside it with a like name, or one of the few there are."""
+    suffix = path.suffix or ".mia"
+    beside = (
+        sorted(each.name for each in path.parent.glob(f"*{suffix}") if each.is_file()) if path.parent.is_dir() else []
+    )
+    if near := closest(path.stem, [Path(name).stem for name in beside]):
+        return f"did you mean `{path.with_name(near[0] + suffix)}`?"
+    if not path.parent.is_dir():
+        return f"there is no folder `{path.parent}` either"
+    if suffix != ".mia":
+        return "give the path of a file that exists"
+    shown = ", ".join(f"`{name}`" for name in beside[:MOST_FILES]) + (", …" if len(beside) > MOST_FILES else "")
+    return f"here are {shown}" if beside else "`mialang init` writes a first spec"
+
+
 def settings_of(pairs: Sequence[str]) -> dict[str, str]:
     """`name=value` pairs of `--set`.
 
     Raises:
-        typer.BadParameter: one is no pair.
+        UnusableError: one is no pair, or a name is given twice.
     """
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs:
-        name, sign, value = pair.partition("=")
-        if not sign or not name.strip().isidentifier():
-            raise typer.BadParameter(f"`{pair}` is not NAME=VALUE", param_hint="--set")
-        found[name.strip()] = value.strip()
+        name, sign, value = (part.strip() for part in pair.partition("="))
+        if not sign or not name.isidentifier():
+            raise UnusableError(f"`--set {pair}` is not NAME=VALUE", "write for example `--set epochs=20`")
+        if name in found:
+            raise UnusableError(f"`--set` gives `{name}` twice", "keep one of them")
+        found[name] = value
     return found
 
 
@@ -149,6 +167,18 @@ def checked(path: Path, pairs: Sequence[str], stream: TextIO) -> Audit:
         say(f"{path}: {count_words(findings)}", stream)
         raise typer.Exit(Exit.SPEC_WRONG)
     return audit
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that was asked for; end where it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        refuse(
+            f"`{path}` cannot be written: {problem.strerror}",
+            "choose a file in a folder that exists and that you may write to",
+            Exit.BROKEN,
+        )
 
 
 def refuse(title: str, help_: str = "", code: Exit = Exit.SPEC_WRONG, number: str = "E0801") -> NoReturn:

@@ -10,7 +10,9 @@ from typer.core import TyperGroup
 
 import mialang
 from mialang.cli import look, planning, running, writing
-from mialang.diagnostics import did_you_mean
+from mialang.cli.console import Exit, show_findings
+from mialang.cli.usage import UnusableError, usage_finding
+from mialang.diagnostics import did_you_mean, error
 
 
 class Commands(TyperGroup):
@@ -21,9 +23,11 @@ class Commands(TyperGroup):
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             if name.endswith(".mia"):
-                ctx.fail(f"`{name}` is a spec; say what to do with it: mialang run {name}")
+                raise UnusableError(
+                    f"`{name}` is a spec and no command", f"say what to do with it: `mialang run {name}`"
+                )
             near = did_you_mean(name, self.list_commands(ctx)) or "`mialang --help` lists them"
-            ctx.fail(f"there is no command `{name}`; {near}")
+            raise UnusableError(f"there is no command `{name}`", near)
         found: tuple[Any, Any, list[str]] = super().resolve_command(ctx, args)
         return found
 
@@ -31,7 +35,6 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     help="Threat models as code: declarative model-inversion audits for image, text and graph models.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -63,4 +66,17 @@ def entry() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app()
+    arguments = sys.argv[1:] or ["--help"]
+    try:
+        code = app(arguments, prog_name="mialang", standalone_mode=False)
+    except OSError as problem:
+        place = f"`{problem.filename}`: " if problem.filename else ""
+        finding = error("E0801", f"the machine refused: {place}{problem.strerror or problem}")
+        show_findings([finding.help("check that the place exists, may be written to, and has space left")], sys.stderr)
+        sys.exit(Exit.BROKEN)
+    except Exception as problem:
+        if (found := usage_finding(problem)) is None:
+            raise
+        show_findings([found], sys.stderr)
+        sys.exit(Exit.SPEC_WRONG)
+    sys.exit(code or Exit.PASS)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mialang.cli.console import Exit, checked, say, show_findings, store_folder
+from mialang.cli.console import Exit, checked, say, show_findings, store_folder, write_text
+from mialang.cli.usage import choice, whole
 from mialang.cli.writing import Settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mialang.plan.model import Plan
 
 Spec = Annotated[Path, typer.Argument(help="A `.mia` file.", metavar="SPEC")]
-Seed = Annotated[int, typer.Option("--seed", help="The root of all seeds.", min=0)]
+Seed = Annotated[int, typer.Option("--seed", help="The root of all seeds.", parser=whole(0), metavar="N")]
 StoreOption = Annotated[Path | None, typer.Option("--store", help="The store; default MIALANG_STORE or .mialang/.")]
 
 
@@ -85,7 +86,7 @@ def plan(
     cost = estimate(made, cached, measured)
     say(plan_words(made, cost))
     if out is not None:
-        out.write_text(as_json(made), encoding="utf-8")
+        write_text(out, as_json(made))
         say(f"\nwrote {out}; run it with: mialang run {out}")
     if over := within_budget(made, cost):
         show_findings(over, sys.stderr)
@@ -94,7 +95,9 @@ def plan(
 
 def compile_(  # noqa: PLR0913 - what the command can be told
     spec: Spec,
-    to: Annotated[Target, typer.Option("--to", help="What to write.")] = Target.PLAN,
+    to: Annotated[
+        Target, typer.Option("--to", help="What to write.", parser=choice(Target), metavar="plan|python|mermaid|dot")
+    ] = Target.PLAN,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="A file; default is the screen.")] = None,
     settings: Settings = [],  # noqa: B006 - typer copies it
     seed: Seed = 0,
@@ -116,7 +119,7 @@ def compile_(  # noqa: PLR0913 - what the command can be told
     if out is None:
         say(text.rstrip("\n"))
     else:
-        out.write_text(text, encoding="utf-8")
+        write_text(out, text)
         say(f"wrote {out}")
 
 

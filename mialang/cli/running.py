@@ -12,6 +12,7 @@ import typer
 
 from mialang.cli.console import STATUS, Exit, Format, read_source, refuse, say, show_findings, store_folder
 from mialang.cli.planning import Seed, StoreOption, planned
+from mialang.cli.usage import whole
 from mialang.cli.writing import Output, Settings
 
 LARGEST_PLAN = 1_000_000_000  # bytes
@@ -29,7 +30,9 @@ def run(  # noqa: PLR0913 - one per option
     seed: Seed = 0,
     store: StoreOption = None,
     data: Annotated[Path | None, typer.Option("--data", help="Where data files lie; default MIALANG_DATA.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads of each step.", min=1)] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="CPU threads of each step.", parser=whole(1), metavar="N")
+    ] = None,
     trust: Annotated[list[str], typer.Option("--trust", help="A package whose code the spec may name.")] = [],  # noqa: B006
     reveal: Annotated[bool, typer.Option("--reveal", help="Show reconstructions in full in the report.")] = False,
     output: Output = Format.TEXT,

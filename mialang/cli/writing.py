@@ -20,12 +20,16 @@ from mialang.cli.console import (
     say,
     settings_of,
     show_findings,
+    write_text,
 )
+from mialang.cli.usage import choice
 from mialang.diagnostics import Diagnostic, did_you_mean
 
-Specs = Annotated[list[Path], typer.Argument(help="`.mia` files.", metavar="SPEC…")]
+Specs = Annotated[list[Path], typer.Argument(help="`.mia` files.", metavar="SPEC")]
 Settings = Annotated[list[str], typer.Option("--set", help="Override a `param`: NAME=VALUE.", metavar="NAME=VALUE")]
-Output = Annotated[Format, typer.Option("--format", help="For people or for machines.")]
+Output = Annotated[
+    Format, typer.Option("--format", help="For people or for machines.", parser=choice(Format), metavar="text|json")
+]
 
 
 def check(specs: Specs, settings: Settings = [], output: Output = Format.TEXT) -> None:  # noqa: B006 - typer copies it
@@ -76,21 +80,31 @@ def fmt(
             say(f"{path}: would change")
             code = code or Exit.GATE_FAILED
         else:
-            path.write_text(laid_out, encoding="utf-8")
+            write_text(path, laid_out)
             say(f"{path}: laid out")
     raise typer.Exit(code)
 
 
-def explain(code: Annotated[str, typer.Argument(help="The code of a finding, such as E0301.")]) -> None:
+def explain(
+    code: Annotated[
+        str | None,
+        typer.Argument(help="The code of a finding, such as E0301; without one, all are listed.", metavar="CODE"),
+    ] = None,
+) -> None:
     """Explain a finding: what it means, an example, the way out."""
     from mialang.meaning.library import error_pages  # noqa: PLC0415
 
+    pages = {path.stem: path for path in sorted(error_pages().glob("*.md")) if re.fullmatch(r"[EW]\d{4}", path.stem)}
+    if code is None:
+        for path in pages.values():
+            say(path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "))
+        return
     wanted = code.strip().strip("[]").upper()
-    pages = {path.stem: path for path in error_pages().glob("*.md") if re.fullmatch(r"[EW]\d{4}", path.stem)}
     if wanted not in pages:
         refuse(
             f"there is no finding `{code}`",
-            did_you_mean(wanted, pages) or f"codes run from {min(pages)} to {max(pages)}",
+            did_you_mean(wanted, pages) or "`mialang explain` lists all findings",
+            number="E0802",
         )
     say(pages[wanted].read_text(encoding="utf-8").rstrip())
 
@@ -114,14 +128,11 @@ def init(
 
     if path.exists():
         refuse(f"`{path}` exists already", "choose another name: `mialang init NAME.mia`")
-    try:
-        path.write_text(starter_spec(), encoding="utf-8")
-    except OSError as problem:
-        refuse(f"`{path}` cannot be written: {problem.strerror}", "choose a place that you may write to", Exit.BROKEN)
+    write_text(path, starter_spec())
     ignore = path.parent / ".gitignore"
     lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
     if ".mialang/" not in lines:
-        ignore.write_text("\n".join([*lines, ".mialang/"]) + "\n", encoding="utf-8")
+        write_text(ignore, "\n".join([*lines, ".mialang/"]) + "\n")
     say(f"wrote {path}; next: mialang check {path} && mialang run {path}")
 
 
