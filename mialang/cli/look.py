@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,17 +16,25 @@ from mialang.diagnostics import did_you_mean
 RunName = Annotated[str, typer.Argument(help="A run's name, its beginning, or `last`.", metavar="RUN")]
 
 
-def report(
+def report(  # noqa: PLR0913 - one per option
     run: RunName = "last",
     html: Annotated[Path | None, typer.Option("--html", help="Write the page here instead of into the run.")] = None,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show reconstructions in full.")] = False,
+    sarif: Annotated[Path | None, typer.Option("--sarif", help="Write what does not hold as SARIF 2.1.0.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write every rule and cell as JUnit XML.")] = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show reconstructions in full in the page.")] = False,
     store: StoreOption = None,
 ) -> None:
-    """Show a run again and write its page anew; runs nothing."""
+    """Show a run again, and write it as a page, as SARIF or as JUnit; runs nothing.
+
+    Ends with 0 whatever the verdict is. The page is written into the run unless another place or only another form is
+    asked for. SARIF and JUnit never hold reconstructions, so `--reveal` changes the page alone.
+    """
     from mialang.cli.words import summary_words  # noqa: PLC0415
     from mialang.engine.store import Store, StoreError, write_whole  # noqa: PLC0415
+    from mialang.report.junit import as_junit  # noqa: PLC0415
     from mialang.report.page import as_page  # noqa: PLC0415
     from mialang.report.record import Record  # noqa: PLC0415
+    from mialang.report.sarif import as_sarif  # noqa: PLC0415
 
     try:
         record = Record.load(Store(store_folder(store)), run)
@@ -38,9 +47,18 @@ def report(
             Exit.BROKEN,
             "E0811",
         )
-    page = html or record.run.folder / "report.html"
-    write_whole(page, as_page(record, reveal=reveal).encode())
-    summary_words(record, sys.stdout, page)
+    page = html or (None if sarif or junit else record.run.folder / "report.html")
+    try:
+        if page is not None:
+            write_whole(page, as_page(record, reveal=reveal).encode())
+        if sarif is not None:
+            write_whole(sarif, json.dumps(as_sarif(record), indent=1).encode())
+        if junit is not None:
+            write_whole(junit, as_junit(record).encode())
+    except OSError as problem:
+        refuse(f"the report cannot be written: {problem.strerror}", "choose a place that you may write to", Exit.BROKEN)
+    written = [path for path in (page, sarif, junit) if path is not None]
+    summary_words(record, sys.stdout, ", ".join(map(str, written)))
 
 
 def attacks(

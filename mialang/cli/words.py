@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mialang.cli.console import coloured, say
@@ -47,11 +45,12 @@ def plan_words(plan: Plan, cost: Cost) -> str:
     return "\n".join(lines)
 
 
-def summary_words(record: Record, stream: TextIO, page: Path | None = None) -> None:
-    """The table of figures, the gates, and where the report is."""
+def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
+    """The table of figures, the gates, and where the report is: in the run, unless it was written elsewhere."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
+    from mialang.report.sections.judgement import rule_view  # noqa: PLC0415
     from mialang.report.summary import figure_words, rows  # noqa: PLC0415
 
     console = Console(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDTH + 40)
@@ -87,11 +86,12 @@ def summary_words(record: Record, stream: TextIO, page: Path | None = None) -> N
             stream,
         )
         for rule in gate.rules:
-            say(f"  {rule.status:<12} {rule.rule.verb} {rule.rule.text}", stream)
-            for cell in rule.cells:
-                if cell.status == "pass":
-                    continue
-                say(f"               {_cell_words(record, cell)}", stream)
+            view = rule_view(rule, record)
+            level = f" {view.confidence}" if view.confidence else ""
+            say(f"  {rule.status:<12} {rule.rule.verb} {rule.rule.text}{level}", stream)
+            for cell in view.cells:
+                if cell.mark.word != "pass":
+                    say(f"               {cell.words}", stream)
     nodes = record.outcome.get("nodes", {})
     cached = sum(each["cached"] for each in nodes.values())
     seconds = float(record.outcome.get("seconds", 0))
@@ -101,22 +101,7 @@ def summary_words(record: Record, stream: TextIO, page: Path | None = None) -> N
         )
     say("", stream)
     say(f"{len(nodes) - cached} nodes computed, {cached} known already, in {duration(seconds)}", stream)
-    say(f"report: {page or record.run.folder / 'report.html'}", stream)
-
-
-def _cell_words(record: Record, cell: object) -> str:
-    from mialang.report.summary import cell_words, number  # noqa: PLC0415
-    from mialang.report.verdict import CellVerdict  # noqa: PLC0415
-
-    assert isinstance(cell, CellVerdict)
-    where = ", ".join(cell_words(record, cell.cell).values()) or "everywhere"
-    if cell.observed is None or cell.threshold is None:
-        return f"{where}: {cell.reason}"
-    worst = f" by {cell.decided_by}" if cell.decided_by else ""
-    bound = f", bound {number(cell.bound, 'share')}" if cell.bound is not None else ""
-    return f"{where}: {number(cell.observed, 'share')}{worst}{bound} against {number(cell.threshold, 'share')}" + (
-        f" ({cell.reason})" if cell.reason else ""
-    )
+    say(f"report: {written or record.run.folder / 'report.html'}", stream)
 
 
 # -- attacks -------------------------------------------------------------------------------------------------------
@@ -232,4 +217,4 @@ def _plain(params: object) -> object:
     return params
 
 
-__all__ = ["attack_words", "fit_words", "plan_words", "summary_words", "sys", "why_words"]
+__all__ = ["attack_words", "fit_words", "plan_words", "summary_words", "why_words"]

@@ -38,6 +38,16 @@ class CellLine:
     threshold: str
     reason: str
 
+    @property
+    def words(self) -> str:
+        """The cell in one line: `none(): 59.2 % by LOMMA, bound 66.0 % (upper), limit ≤ 10.0 %`."""
+        if not self.observed:
+            return f"{self.where}: {self.reason or self.mark.word}"
+        parts = [self.observed + (f" by {self.by}" if self.by else "")]
+        parts += [f"bound {self.bound}"] if self.bound else []
+        parts += [f"limit {self.threshold}"] if self.threshold else []
+        return f"{self.where}: {', '.join(parts)}" + (f" ({self.reason})" if self.reason else "")
+
 
 @dataclass(frozen=True)
 class RuleView:
@@ -132,7 +142,7 @@ def _reasons(record: Record) -> Iterable[str]:
         rule = controls if gate.status == "inconclusive" and controls is not None else decisive
         if gate.status == "pass" or rule is None:
             continue
-        view_ = _rule(rule, record)
+        view_ = rule_view(rule, record)
         title = f"“{gate.title}”: " if len(record.verdict.gates) > 1 else ""
         level = f" {view_.confidence}" if view_.confidence else ""
         yield f"{title}`{view_.text}`{level}, {view_.role}. {view_.sentence}"
@@ -161,10 +171,11 @@ def _cautions(record: Record) -> list[str]:
 
 
 def _gate(gate: GateVerdict, record: Record) -> GateView:
-    return GateView(gate.title, MARKS[gate.status], gate.reason, tuple(_rule(rule, record) for rule in gate.rules))
+    return GateView(gate.title, MARKS[gate.status], gate.reason, tuple(rule_view(rule, record) for rule in gate.rules))
 
 
-def _rule(rule: RuleVerdict, record: Record) -> RuleView:
+def rule_view(rule: RuleVerdict, record: Record) -> RuleView:
+    """A rule in words, with its cells."""
     unit = unit_of(rule.rule.condition, record.plan)
     cells = tuple(_cell(cell, rule, unit, record) for cell in rule.cells)
     alone = cells[0].mark.word if len({cell.mark.word for cell in cells}) == 1 and cells else ""
