@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-ALIKE = 0.6  # how alike two words must be for one to be a slip of the other
+ALIKE = 0.65  # how alike two words must be for one to be a slip of the other
 LONGEST = 100  # longer words are no slips of anything
 
 

@@ -61,7 +61,7 @@ def calculate(sign: str, left: Any, right: Any) -> Any:
             return Quantity(_number(sign, left.value, right), left.dimension)
         case _, Quantity() if is_number(left) and sign == "*":
             return Quantity(_number(sign, left, right.value), right.dimension)
-    raise ArithmeticProblem(f"`{_shown(left)}` and `{_shown(right)}` cannot be joined with `{sign}`")
+    raise ArithmeticProblem(f"{_shown(left)} and {_shown(right)} cannot be joined with `{sign}`")
 
 
 def compare(sign: str, left: Any, right: Any) -> bool:
@@ -76,7 +76,7 @@ def compare(sign: str, left: Any, right: Any) -> bool:
     one, other = _base(left), _base(right)
     if not (is_number(one) and is_number(other)):
         raise ArithmeticProblem(
-            f"`{_shown(left)}` and `{_shown(right)}` have no order", "compare numbers, or test with `==`"
+            f"{_shown(left)} and {_shown(right)} have no order", "compare numbers, or test with `==`"
         )
     if isinstance(left, Quantity) and isinstance(right, Quantity) and left.dimension != right.dimension:
         raise ArithmeticProblem(f"`{left}` and `{right}` measure different things", "compare values of one unit")
@@ -91,7 +91,7 @@ def _number(sign: str, left: float, right: float) -> float:
     try:
         result = ARITHMETIC[sign](left, right)
     except ZeroDivisionError:
-        raise ArithmeticProblem("this divides by zero", "divide by something else") from None
+        raise ArithmeticProblem("this divides by zero", "nothing can be divided by zero: change the divisor") from None
     except OverflowError:
         raise _too_large() from None
     if isinstance(result, int) and abs(result) > LARGEST:
@@ -114,6 +114,15 @@ def _quantity(sign: str, value: float, dimension: str) -> Quantity:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str | int | float | Quantity) or value is None:
-        return str(value)
-    return type(value).__name__.lower()
+    match value:
+        case bool():
+            return "`true`" if value else "`false`"
+        case str():
+            return f'the text "{value}"'
+        case int() | float() | Quantity():
+            return f"`{value}`"
+        case None:
+            return "nothing"
+        case tuple():
+            return "a list"
+    return f"a {type(value).__name__.lower()}"

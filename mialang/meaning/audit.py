@@ -10,10 +10,11 @@ from itertools import product
 from mialang.meaning.blocks import PriorValue
 from mialang.meaning.declarations import Metric
 from mialang.meaning.registry import Registry
-from mialang.meaning.schema import LIBRARY_BLOCKS
+from mialang.meaning.schema import SPEC_BLOCKS
 from mialang.meaning.values import Application, Value, fill, is_unknown
 from mialang.source import Source, Span
 
+ASKING = SPEC_BLOCKS.keys() - {"data", "target", "judge", "prior"}  # the sorts of blocks that make a file an audit
 VIEWS = ("gain", "blind", "baseline", "over_baseline")
 Cell = Mapping[str, int]  # axis → which of its values, by place
 
@@ -277,8 +278,8 @@ class Audit:
 
     @property
     def is_library(self) -> bool:
-        """Whether the file only declares things for others to use, and so need not ask anything itself."""
-        return bool(self.written) and self.written <= LIBRARY_BLOCKS.keys()
+        """Whether the file only says what things are, for other files to use, and so need not ask anything itself."""
+        return not self.written & ASKING
 
     def complete(self, *sorts: str) -> bool:
         """Whether all blocks of some sorts could be read, so that what is missing there is really missing."""

@@ -95,7 +95,8 @@ def _typed(block: tree.Block, evaluator: Evaluator) -> Value:
                         "a defense belongs to a `threat`: it says what the adversary meets"
                     )
                 )
-    arguments = tuple(tree.Argument(each.span, each.name, each.value) for each in block.attributes())
+    once = {each.name.text: each for each in reversed(list(block.attributes()))}  # a second one has been reported
+    arguments = tuple(tree.Argument(each.span, each.name, each.value) for each in reversed(once.values()))
     call = tree.Call(block.head, _as_expression(block.type), arguments)
     value = evaluator.apply(declaration, arguments, call)
     if isinstance(value, Application):

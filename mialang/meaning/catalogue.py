@@ -1,16 +1,19 @@
-"""The recipes of the standard library: what can be offered when an attack does not fit, and the baselines of every audit."""
+"""Recipes and grants of the standard library: what is offered when an attack does not fit, and the baselines of every audit."""
 
 from __future__ import annotations
 
-from mialang.meaning.declarations import Recipe
+from mialang.meaning.declarations import AccessDeclaration, Recipe
+from mialang.meaning.grants import access_of
 from mialang.meaning.library import files_of
 from mialang.meaning.modules import Module, Modules
 from mialang.meaning.recipes import holes_for
 from mialang.meaning.registry import Registry
 from mialang.meaning.scope import Scope
 from mialang.meaning.values import Application
+from mialang.threat import Access
 
 MODULES = ("std.attack", "std.baseline")
+GRANTS = "std.access"
 
 
 def library_recipes(registry: Registry, module: str = MODULES[0]) -> dict[str, Application]:
@@ -35,6 +38,23 @@ def library_recipes(registry: Registry, module: str = MODULES[0]) -> dict[str, A
 def baselines(registry: Registry) -> dict[str, Application]:
     """The recipes that decode what was granted without any search."""
     return library_recipes(registry, MODULES[1])
+
+
+def library_grants(registry: Registry) -> dict[str, Access]:
+    """The named grants of access that need no argument, by name."""
+    if GRANTS not in registry.worked_out:
+        loader: Modules = registry.loader
+        namespace = loader.folder_namespace(GRANTS, files_of(GRANTS))
+        found: dict[str, Access] = {}
+        for name in namespace.names():
+            grant = namespace.look(name)
+            if isinstance(grant, AccessDeclaration) and not any(each.required for each in grant.parameters):
+                value = loader.evaluator(Module("", None, Scope(around=loader.prelude))).apply(grant, (), None)
+                if (access := access_of(value, registry)) is not None:
+                    found[name] = access
+        registry.worked_out[GRANTS] = found
+    known: dict[str, Access] = registry.worked_out[GRANTS]
+    return known
 
 
 def _with_defaults(recipe: Recipe, loader: Modules) -> Application:

@@ -44,7 +44,7 @@ from mialang.meaning.values import (
     is_unknown,
     joined,
 )
-from mialang.meaning.words import type_words
+from mialang.meaning.words import listed, type_words
 from mialang.syntax import tree
 from mialang.threat import KNOWLEDGE
 
@@ -196,8 +196,9 @@ class Evaluator:
             return "declare it in this file, or import it"
         if inner.name in ("observable", "knowledge"):
             return did_you_mean(word, self.registry.observables if inner.name == "observable" else KNOWLEDGE)
-        if inner.name == "extent" and (near := closest(word, self.registry.extents)):
-            return f"did you mean `{near[0]}`?"
+        if inner.name == "extent":
+            near = closest(word, self.registry.extents)
+            return f"did you mean `{near[0]}`?" if near else f"extents are {listed(self.registry.extents)}"
         own = {name for scope in self.scope.own() for name in scope.names}
         near = closest(word, own) or closest(word, self.scope.visible(), alike=CLOSE)
         hints = (import_of(word), f"did you mean `{near[0]}`?" if near else "", near_import(word), offered(wanted))
@@ -374,9 +375,14 @@ class Evaluator:
             case _:
                 if name.text in self.axes:
                     return Hole("axis", name.text, self.axes[name.text])
-                known = list(self.axes)
+                help_ = (
+                    did_you_mean(name.text, self.axes)
+                    or f"an axis is a list in the `matrix` block: `{name.text} = [a, b]`"
+                )
                 title = f"the matrix has no axis `{name.text}`"
-        return self.report(error("E0202", title, name.span, "unknown").help(did_you_mean(name.text, known)))
+                return self.report(error("E0606", title, name.span, "unknown here").help(help_))
+        help_ = did_you_mean(name.text, known) or (f"known are {listed(known)}" if known else "the library knows none")
+        return self.report(error("E0202", title, name.span, "unknown here").help(help_))
 
     def _index(self, node: tree.Index) -> Value:
         base, key = self.evaluate(node.base), self.evaluate(node.key)

@@ -27,7 +27,7 @@ from mialang.meaning.fits import candidate_of
 from mialang.meaning.types import Type
 from mialang.meaning.units import Quantity
 from mialang.meaning.values import Application, DefendedModel, Hole, Named, Unknown, Value, is_unknown, walk
-from mialang.meaning.words import article, measure_words
+from mialang.meaning.words import article, listed, measure_words
 from mialang.syntax import tree
 
 
@@ -152,7 +152,7 @@ class _GateReader:
             if current.text in self.audit.unmeasured:
                 raise _UnreadableError
             return self._value(node)
-        view, field = self._members(measurement, members)
+        view, field = self._members(measurement, members, node)
         return Reading(
             measurement.name,
             self._instance(measurement, instance) if instance is not None else "",
@@ -185,7 +185,7 @@ class _GateReader:
             raise _UnreadableError
         raise self.refuse(_no_term(node))
 
-    def _members(self, measurement: Measurement, members: list[tree.Name]) -> tuple[str, str]:
+    def _members(self, measurement: Measurement, members: list[tree.Name], node: tree.Expression) -> tuple[str, str]:
         view, field = "", ""
         fields = measurement.fields
         leaks = measurement.metric.sort == "leakage"
@@ -202,11 +202,11 @@ class _GateReader:
                     ).help(did_you_mean(member.text, known) or "it is one number")
                 )
         if not field and len(fields) > 1:
-            span = members[-1].span if members else measurement.span
+            read = ".".join(filter(None, [measurement.name, view]))
             raise self.refuse(
-                error("E0602", f"`{measurement.name}` has several parts", span).help(
-                    "name one: " + ", ".join(f"`{name}`" for name in fields)
-                )
+                error("E0602", f"`{read}` has several parts", node.span, "which of them?")
+                .also(measurement.span, f"measures {listed(fields)}")
+                .help(f"name one: `{read}.{fields[0]}`")
             )
         return view, field or (fields[0] if fields else "")
 
@@ -223,11 +223,13 @@ class _GateReader:
             known = [name for name, binding in self.evaluator.scope.around.names.items() if isinstance(binding, Recipe)] \
                 if self.evaluator.scope.around else []  # fmt: skip
         name = "".join(index.key.span.text.split())
+        if name not in known and not self.audit.complete("attack"):
+            raise _UnreadableError
         if name not in known:
             raise self.refuse(
-                error("E0602", f"`{measurement.name}` measures no attack called `{name}`", index.key.span).help(
-                    did_you_mean(name, known) or f"name one that `{attack}` uses"
-                )
+                error("E0602", f"`{measurement.name}` measures no attack called `{name}`", index.key.span)
+                .also(measurement.span, f"measures `{attack}`" if attack else "measures no attack")
+                .help(did_you_mean(name, known) or "leave the brackets out")
             )
         return name
 
@@ -362,6 +364,9 @@ def _covers(where: Value, axes: set[str], entry: tree.Rule, reader: _GateReader)
     """Whether a rule speaks of any cell."""
     span = next(clause.span for clause in entry.clauses if isinstance(clause, tree.Where))
     if extra := axes_of(where) - axes:
+        threats = reader.audit.threats.values()
+        if not reader.audit.complete("attack", "threat") or not all(reader.audit.sound(each) for each in threats):
+            return False  # what could not be read may vary along it
         reader.found.append(
             error("E0606", f"nothing in this rule varies along `{min(extra)}`", span).help(
                 f"leave the condition out, or write `matrix.{min(extra)}` into the threat or attack that is measured"

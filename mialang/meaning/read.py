@@ -27,7 +27,7 @@ from mialang.meaning.values import (
     is_unknown,
     walk,
 )
-from mialang.meaning.words import listed
+from mialang.meaning.words import listed, type_words
 from mialang.source import Source, Span
 from mialang.syntax import tree
 
@@ -143,6 +143,7 @@ class _Reader:
             condition = self._skip(skip)
             self.audit.matrix = Matrix(axes, repeat, condition, spans)
             if condition is not None and not any(True for _ in self.audit.matrix.cells()):
+                self.audit.unread.add("matrix")  # that no rule covers a cell then needs no telling
                 self.found.append(
                     error("E0606", "every cell of the matrix is skipped", skip.span).help(
                         "skip the cells that make no sense, and leave some"
@@ -193,7 +194,10 @@ class _Reader:
             self.found.append(
                 error(
                     "E0210", f"the values of `{attribute.name.text}` are of different kinds", attribute.value.span
-                ).help("one axis varies one thing: " + ", ".join(sorted(kinds)))
+                ).help(
+                    "one axis varies one thing; here are "
+                    + " and ".join(sorted(type_words(Type(kind)) for kind in kinds))
+                )
             )
         seen: list[Value] = []
         for item, node in zip(
@@ -230,7 +234,9 @@ class _Reader:
             "target": Type("model"), "access": Type("access"), "extent": Type("extent"), "defense": Type("defense"),
         }  # fmt: skip
         for name, attribute in given.items():
-            if name in wanted:
+            if name == "target":
+                values[name] = self._attacked(attribute.value, evaluator)
+            elif name in wanted:
                 values[name] = evaluator.take(attribute.value, wanted[name])
             elif name == "prior":
                 values[name] = self._priors(attribute, evaluator)
@@ -239,6 +245,18 @@ class _Reader:
         self.audit.threats[block.name] = Threat(
             block.name, values["target"], values["access"], values["prior"], values["extent"], values["defense"], spans
         )
+
+    def _attacked(self, node: tree.Expression, evaluator: Evaluator) -> Value:
+        value = evaluator.evaluate(node)
+        if is_unknown(value) or self.modules.registry.is_a(kind_of(value, self.modules.registry), "model"):
+            return evaluator.fit(value, Type("model"), node)
+        assert self.module.file is not None
+        blocks = [
+            item for item in self.module.file.items if isinstance(item, tree.Block) and item.kind.text == "target"
+        ]
+        known = listed(block.name for block in blocks)
+        finding = error("E0210", f"{describe(value, self.modules.registry)} is not a model", node.span)
+        return evaluator.report(finding.help(f"name a target: {known}" if known else "name a `target` block"))
 
     def _priors(self, attribute: tree.Attribute, evaluator: Evaluator) -> Value:
         value = evaluator.evaluate(attribute.value)
@@ -256,6 +274,7 @@ class _Reader:
 
     def _attack(self, block: tree.Block, evaluator: Evaluator) -> None:
         given = {attribute.name.text: attribute for attribute in block.attributes()}
+        every, instances = self._use(block, given["use"].value, evaluator)
         against = evaluator.evaluate(given["against"].value)
         if not isinstance(against, Named) or against.sort != "threat":
             if not is_unknown(against):
@@ -276,10 +295,16 @@ class _Reader:
         if "controls" in given:
             choice = Type("one_of", (Type("all"), Type("none")))
             controls = evaluator.take(given["controls"].value, choice) != "none"
+        head = block.label.span if block.label else block.kind.span
+        self.audit.attacks[block.name] = Attack(
+            block.name, against.name, tuple(instances), every, controls, head, given["against"].value.span
+        )
+
+    def _use(self, block: tree.Block, node: tree.Expression, evaluator: Evaluator) -> tuple[bool, list[Instance]]:
+        """What an attack uses: whether every applicable recipe, and those that it names."""
         every = False
         instances: list[Instance] = []
-        use = evaluator.evaluate(given["use"].value)
-        node = given["use"].value
+        use = evaluator.evaluate(node)
         if isinstance(use, Special) and use.word == "every applicable":
             every = True
         elif isinstance(use, TableValue):
@@ -296,13 +321,11 @@ class _Reader:
         if isinstance(use, tuple | TableValue) and not (use if isinstance(use, tuple) else use.entries):
             self.found.append(
                 error("E0702", f"the attack `{block.name}` uses no recipe", node.span).help(
-                    "name at least one: `use = [GMI]`"
+                    "name at least one, or write `use = every(applicable)`"
                 )
             )
-        head = block.label.span if block.label else block.kind.span
-        self.audit.attacks[block.name] = Attack(
-            block.name, against.name, tuple(instances), every, controls, head, given["against"].value.span
-        )
+        self._note(use, "attack")
+        return every, instances
 
     def _instance(self, name: str, value: Value, span: Span, instances: list[Instance], evaluator: Evaluator) -> None:
         if is_unknown(value):

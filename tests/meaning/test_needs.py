@@ -95,7 +95,7 @@ def test_the_message_names_the_operator_that_causes_the_need() -> None:
     assert finding.primary.text == "descend differentiates cross_entropy(target): needs input gradients"
     assert finding.others[0].text == "grants scores, top k, label; 5,000 queries"
     assert "input gradients can only come from weights" in finding.notes
-    assert finding.helps[0] == "these fit: Yang2019; or grant more"
+    assert finding.helps[0] == "these fit: Yang2019; or grant `white_box()`"
 
 
 def test_a_budget_below_the_estimate_is_a_need_unmet() -> None:

@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from mialang.diagnostics import Diagnostic, error, warning
 from mialang.meaning.accept import describe
 from mialang.meaning.audit import Attack, Audit, Cell, Instance, Threat
-from mialang.meaning.catalogue import library_recipes
+from mialang.meaning.catalogue import library_grants, library_recipes
 from mialang.meaning.declarations import Operator, Recipe
 from mialang.meaning.evaluate import axes_of
-from mialang.meaning.fits import Candidate, Setting, Shortfall, candidate_of, fits, setting_of, shortfalls
+from mialang.meaning.fits import (
+    Candidate,
+    Setting,
+    Shortfall,
+    access_gaps,
+    candidate_of,
+    fits,
+    setting_of,
+    shortfalls,
+)
 from mialang.meaning.grants import shield_of, training_slot
 from mialang.meaning.recipes import holes_for, questions, steps
 from mialang.meaning.values import Application, Hole, Value, is_unknown
@@ -184,30 +193,45 @@ def _way_out(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Ca
         and other.recipe.name != candidate.recipe.name
         and fits(other, setting, audit.registry)
     ]
-    ways = [f"these fit: {', '.join(sorted(fitting))}"] if fitting else [_nearly(audit, setting)]
+    way = _change(audit, setting, shortfall, candidate)
+    if fitting:
+        return "; or ".join(filter(None, [f"these fit: {', '.join(sorted(fitting))}", way]))
+    return "; ".join(filter(None, [way, "no attack of the library fits this threat as it stands"]))
+
+
+def _change(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Candidate) -> str:
+    """What to change in the threat, or in the attack, so that the two fit."""
+    gap = shortfall.gap
     match shortfall.dimension:
-        case "access" if shortfall.gap is not None and shortfall.gap.dimension == "queries":
-            ways.append("or lower its steps, starts or limits")
+        case "access" if gap is not None and gap.dimension == "queries":
+            return f"grant at least {gap.needed:,.0f} queries, or lower the attack's steps, starts or limits"
         case "access":
-            ways.append("or grant more")
+            enough = _enough_access(audit, setting, candidate)
+            return f"grant `{enough}()`" if enough else "grant more"
         case "prior":
             missing = shortfall.words.partition("prior.")[2].rstrip("`")
-            ways.append(f"or grant `{missing} = …` in a `prior`")
+            return f"grant `{missing} = …` in a `prior`"
         case "extent":
-            ways.append("or fear what it recovers")
-    return "; ".join(ways)
+            gives = candidate.elaborated.gives
+            assert gives is not None
+            shown = f"{gives.name}(per = {gives.per})" if gives.per else gives.name
+            return f"fear what it recovers: `extent = {shown}`"
+    return ""
 
 
-def _nearly(audit: Audit, setting: Setting) -> str:
-    """The attacks that would fit if they might ask more, where none fits."""
-    wanting = []
-    for name, recipe in sorted(library_recipes(audit.registry).items()):
-        candidate = candidate_of(recipe, audit.registry)
-        lacks = shortfalls(candidate, setting, audit.registry) if candidate is not None else []
-        gap = lacks[0].gap if len(lacks) == 1 else None
-        if gap is not None and gap.dimension == "queries":
-            wanting.append(f"{name} would fit with {gap.needed:,.0f} queries")
-    return "; ".join(wanting) or "no attack of the library fits this threat"
+def _enough_access(audit: Audit, setting: Setting, candidate: Candidate) -> str:
+    """The weakest named grant of the library that would let an attack run beside what is granted; empty where none would."""
+    enough = {
+        name: access
+        for name, access in library_grants(audit.registry).items()
+        if not access_gaps(candidate, setting.granted | access, setting, audit.registry)
+    }
+    weakest = [
+        name
+        for name, access in enough.items()
+        if not any(other <= access and not access <= other for other in enough.values())
+    ]
+    return min(weakest, default="")
 
 
 def _some_applies(audit: Audit, attack: Attack, threat: Threat) -> Iterator[Diagnostic]:

@@ -56,11 +56,19 @@ def leaks_are_repeated(audit: Audit) -> Iterator[Diagnostic]:
                 if rule.confidence is not None and repeat == 1:
                     break  # told as an error: there is no bound at all
                 yield (
-                    warning("W0604", f"the gate “{gate.title}” rests on {_times(repeat)}", rule.span)
+                    _beside_repeat(
+                        warning("W0604", f"the gate “{gate.title}” rests on {_times(repeat)}", rule.span), audit
+                    )
                     .note("model inversion varies from run to run by ten points and more")
                     .help(f"write `repeat = {ENOUGH_REPEATS}` in a `matrix` block")
                 )
                 break
+
+
+def _beside_repeat(finding: Diagnostic, audit: Audit) -> Diagnostic:
+    """A finding about too few repeats, with the place that says how many there are."""
+    span = audit.matrix.spans.get("repeat")
+    return finding if span is None else finding.also(span, _times(audit.matrix.repeat))
 
 
 def _times(repeat: int) -> str:
@@ -73,8 +81,10 @@ def bounds_exist(audit: Audit) -> Iterator[Diagnostic]:
         return
     for _, rule in _rules(audit):
         if rule.confidence is not None and audit.matrix.repeat < 2 and any(rule.readings()):
-            yield error("E0604", "a single run has no confidence interval", rule.span).help(
-                f"write `repeat = {ENOUGH_REPEATS}` in a `matrix` block, or leave out `at … confidence`"
+            yield (
+                _beside_repeat(error("E0604", "a single run has no confidence interval", rule.span), audit)
+                .note("a bound says how far a result may be off, and one result does not vary")
+                .help(f"write `repeat = {ENOUGH_REPEATS}` in a `matrix` block, or leave out `at … confidence`")
             )
 
 

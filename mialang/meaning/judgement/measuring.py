@@ -68,12 +68,12 @@ def top_k_is_meaningful(audit: Audit) -> Iterator[Diagnostic]:
         for judge in _judges(measurement, audit):
             labels = labels_of(judge)
             worst = max((top for top in tops if isinstance(top, int)), default=0)
-            if labels is not None and worst >= len(labels):
-                yield (
-                    error("E0607", f"top {worst} of {len(labels)} classes is always reached", measurement.span)
-                    .note(f"the judge `{judge.label or judge.name}` tells {len(labels)} classes apart")
-                    .help(f"ask for a top below {len(labels)}")
-                )
+            if labels is None or worst < len(labels):
+                continue
+            finding = error("E0607", f"top {worst} of {len(labels)} classes is always reached", measurement.span)
+            if judge.label and judge.span is not None:
+                finding = finding.also(judge.span, f"tells {len(labels)} classes apart")
+            yield finding.note("every output would count as recognised").help(f"ask for a top below {len(labels)}")
 
 
 def _judges(measurement: Measurement, audit: Audit) -> Iterator[Application]:
@@ -95,7 +95,11 @@ def judges_are_independent(audit: Audit) -> Iterator[Diagnostic]:
         target = audit.matrix.at(threat.target, next(audit.matrix.cells(), {}))
         for value in measurement.value.arguments.values():
             if isinstance(value, DefendedModel):
-                yield _own_judge(measurement, threat, f"`{value.threat}.target` is the model under attack")
+                yield _own_judge(
+                    measurement,
+                    threat,
+                    f"`{value.threat}.target` is the model under attack, and would be its own judge",
+                )
         for judge in _judges(measurement, audit):
             yield from _independent(judge, target, measurement, threat)
 

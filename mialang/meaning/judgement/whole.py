@@ -16,18 +16,29 @@ from mialang.source import Span
 
 
 def something_is_asked(audit: Audit) -> Iterator[Diagnostic]:
-    """A spec without a threat, an attack or a measurement asks nothing; a library of declarations need not."""
-    if not audit.complete() or audit.is_library:
+    """A spec that asks at all has a threat, an attack and a measurement; a file of things for others to use need not."""
+    if not audit.is_library:
+        yield from what_is_not_asked(audit)
+
+
+def what_is_not_asked(audit: Audit) -> Iterator[Diagnostic]:
+    """What a file lacks to be an audit; the first thing only, since the others rest on it."""
+    if not audit.complete():
         return
     span = Span(audit.source, 0, min(1, len(audit.source.text)))
+    threat, attack = next(iter(audit.threats), "THREAT"), next(iter(audit.attacks), "ATTACK")
     for missing, sort, example in (
         ("threat", "threat", "threat NAME { target = …  access = …  extent = … }"),
-        ("attack", "attack", "attack NAME { against = THREAT  use = [RECIPE] }"),
-        ("measurement", "evaluate", "evaluate { leak = attack_accuracy(NAME, judge = …) }"),
+        ("attack", "attack", f"attack NAME {{ against = {threat}  use = [RECIPE] }}"),
+        ("measurement", "evaluate", f"evaluate {{ leak = METRIC({attack}, …) }}"),
     ):
         empty = sort == "evaluate" and not audit.measurements and not audit.unmeasured
         if sort not in audit.written or empty:
-            yield error("E0702", f"this spec holds no {missing}", span).help(f"write `{example}`")
+            yield (
+                error("E0702", f"this spec holds no {missing}", span)
+                .note("an audit asks what an adversary recovers: it needs a threat, an attack and a measurement")
+                .help(f"write `{example}`")
+            )
             return
 
 
@@ -49,7 +60,7 @@ def everything_is_used(audit: Audit) -> Iterator[Diagnostic]:
         )
     attacked = {attack.against for attack in audit.attacks.values()}
     for name, threat in audit.threats.items():
-        if name not in attacked and ("threat", name) not in named:
+        if "attack" in audit.written and name not in attacked and ("threat", name) not in named:
             yield (
                 warning("W0208", f"nobody attacks as the threat `{name}`", threat.spans[""])
                 .note("a threat that no attack is run against is not evaluated")
@@ -91,7 +102,7 @@ def total_queries_fit_the_budget(audit: Audit) -> Iterator[Diagnostic]:
     limit = audit.budget.queries
     if limit is None:
         return
-    total = 0.0
+    asked: dict[str, float] = {}
     for attack in audit.attacks.values():
         threat = audit.threats.get(attack.against)
         if threat is None:
@@ -104,7 +115,14 @@ def total_queries_fit_the_budget(audit: Audit) -> Iterator[Diagnostic]:
                     return
                 if math.isinf(setting.granted.queries) and "weights" in setting.granted.sees:
                     continue
-                total += (total_queries(candidate.elaborated, setting.counts) or 0) * audit.matrix.repeat
+                queries = total_queries(candidate.elaborated, setting.counts) or 0
+                asked[attack.name] = asked.get(attack.name, 0) + queries * audit.matrix.repeat
+    total = sum(asked.values())
     if total > limit:
-        yield error("E0701", f"the attacks may ask up to {total:,.0f} questions", audit.budget.spans["queries"],
-                    f"the budget allows {limit:,.0f}").help("raise the budget, or lower steps, starts or limits")  # fmt: skip
+        finding = error("E0701", "the attacks may ask more than the budget allows", audit.budget.spans["queries"],
+                        f"{limit:,.0f} questions")  # fmt: skip
+        for name, queries in asked.items():
+            finding = finding.also(audit.attacks[name].span, f"up to {queries:,.0f}, all cells and repeats together")
+        yield finding.help(
+            f"raise the budget to `{math.ceil(total):_} queries`, or lower steps, starts, limits or repeats"
+        )
