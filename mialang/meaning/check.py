@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from mialang.diagnostics import Diagnostic, error
 from mialang.meaning.audit import Audit
@@ -12,6 +14,7 @@ from mialang.meaning.read import read_spec
 from mialang.source import Source, Span
 from mialang.syntax import parse, tree
 
+Node = TypeVar("Node", bound=tree.Node)
 NAMES = ("E0201", "E0202", "E0601", "E0602")  # findings about a name that is unknown
 MOST_PLACES = 4  # at which one of them is shown beside the first
 
@@ -55,21 +58,40 @@ def gathered(findings: list[Diagnostic]) -> list[Diagnostic]:
     return kept
 
 
+BEFORE = "let "  # what makes `NAME = VALUE` an entry of a file
+
+
 def _overrides(settings: Mapping[str, str]) -> tuple[dict[str, tree.Expression], list[Diagnostic]]:
-    """Parse `--set` values; a word that is no expression is taken as a text."""
+    """Parse `--set` values; a finding about one points at what stands on the command line."""
     overrides: dict[str, tree.Expression] = {}
     found: list[Diagnostic] = []
     for name, text in settings.items():
-        source = Source(f"--set {name}", f"let {name} = {text}")
-        file, _ = parse(source)
+        shown = Source("--set", f"{name}={text}")
+        file, _ = parse(Source(shown.name, BEFORE + shown.text))
         item = file.items[0] if file is not None and len(file.items) == 1 else None
         if isinstance(item, tree.Let):
-            overrides[name] = item.value
-        else:
-            shown = Source(source.name, f"{name} = {text}")
-            found.append(
-                error("E0210", f"`{text}` is no value for `{name}`", Span(shown, len(name) + 3, len(shown.text))).help(
-                    f"write a number, a name, or a text in quotes: `--set '{name}=\"text\"'`"
-                )
-            )
+            overrides[name] = _moved(item.value, shown)
+            continue
+        span = Span(shown, len(name) + 1, len(shown.text)) if text else Span(shown, 0, len(shown.text))
+        title = f"`{text}` is no value for `{name}`" if text else f"`{name}` is given no value"
+        found.append(
+            error("E0210", title, span).help(f"write a number, a name, or a text in quotes: `--set '{name}=\"text\"'`")
+        )
     return overrides, found
+
+
+def _moved(node: Node, source: Source) -> Node:
+    """A node that points at the same words in a source that lacks what stood before them."""
+    changed = {each.name: _moved_part(getattr(node, each.name), source) for each in fields(node)}
+    return type(node)(**changed)
+
+
+def _moved_part(part: Any, source: Source) -> Any:
+    match part:
+        case Span():
+            return Span(source, part.start - len(BEFORE), part.end - len(BEFORE))
+        case tree.Node():
+            return _moved(part, source)
+        case tuple():
+            return tuple(_moved_part(each, source) for each in part)
+    return part

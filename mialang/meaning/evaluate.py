@@ -20,7 +20,7 @@ from mialang.meaning.declarations import (
 from mialang.meaning.offers import import_of, near_import, offered
 from mialang.meaning.registry import Registry
 from mialang.meaning.scope import Lazy, Namespace, Scope
-from mialang.meaning.types import ANY, Type
+from mialang.meaning.types import ANY, PLAIN, Type
 from mialang.meaning.units import UNITS, Quantity
 from mialang.meaning.values import (
     Algebra,
@@ -202,7 +202,10 @@ class Evaluator:
         own = {name for scope in self.scope.own() for name in scope.names}
         near = closest(word, own) or closest(word, self.scope.visible(), alike=CLOSE)
         hints = (import_of(word), f"did you mean `{near[0]}`?" if near else "", near_import(word), offered(wanted))
-        return next(filter(None, hints), "declare it in this file, or import it")
+        fallback = "declare it in this file, or import it"
+        if wanted.name in PLAIN - {"any", "extent", "access"}:
+            fallback = f"write {type_words(wanted)}, or give `{word}` a value with `let`"
+        return next(filter(None, hints), fallback)
 
     def _bound(self, binding: object, node: tree.Node) -> Value:
         if isinstance(binding, Lazy):
@@ -484,6 +487,7 @@ class Evaluator:
             else:
                 sound = False
                 finding = error("E0204", f"`{declaration.name}` needs `{parameter.name}`", node.span if node else None)
+                finding = _beside_declaration(finding, declaration, parameter)
                 self.found.append(finding.help(f"add `{parameter.name} = …`, {type_words(parameter.type)}"))
         if not sound or any(is_unknown(value) for value in bound.values()):
             return Unknown()
@@ -536,6 +540,7 @@ class Evaluator:
         if misfit is None:
             return fitted
         finding = error(misfit.code, misfit.title, node.span, f"for `{parameter.name}` of `{declaration.name}`")
+        finding = _beside_declaration(finding, declaration, parameter)
         return self.report(finding.help(misfit.help or f"`{parameter.name}` takes {type_words(parameter.type)}"))
 
     def _default(self, parameter: Parameter, bound: Mapping[str, Value], declaration: Declaration) -> Value:
@@ -553,6 +558,13 @@ def outermost(scope: Scope) -> Scope:
     while scope.around is not None:
         scope = scope.around
     return scope
+
+
+def _beside_declaration(finding: Diagnostic, declaration: Declaration, parameter: Parameter) -> Diagnostic:
+    """A finding about an argument with the parameter that it is for, where that is declared in a file of the user's."""
+    if parameter.span is None or declaration.module.startswith("std."):
+        return finding
+    return finding.also(parameter.span, "declared here")
 
 
 def _signature(declaration: Declaration) -> str:

@@ -61,6 +61,12 @@ def files_of(module: str) -> tuple[Path, ...]:
     return tuple(sorted(place.rglob(f"*{SUFFIX}"))) if place.is_dir() else ()
 
 
+def library_name(path: Path) -> str:
+    """What a file of the library is called in messages: `std/attack/GMI.mia`."""
+    root = standard_library()
+    return f"std/{path.relative_to(root).as_posix()}" if path.is_relative_to(root) else path.name
+
+
 DECLARED = re.compile(r"^(?:operator|recipe|defense|metric|kind|observable|extent|item|access) +(\w+)", re.MULTILINE)
 
 

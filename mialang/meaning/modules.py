@@ -13,7 +13,7 @@ from mialang.meaning.declarations import AccessDeclaration, Declaration
 from mialang.meaning.declare import declare
 from mialang.meaning.evaluate import Evaluator
 from mialang.meaning.grants import parts_of_access
-from mialang.meaning.library import PRELUDE, SUFFIX, VOCABULARY, declared_in, files_of, known_modules
+from mialang.meaning.library import PRELUDE, SUFFIX, VOCABULARY, declared_in, files_of, known_modules, library_name
 from mialang.meaning.literals import LiteralReader, unknown_types
 from mialang.meaning.offers import import_of
 from mialang.meaning.recipes import holes_of, members_of
@@ -28,6 +28,7 @@ from mialang.syntax import parse, tree
 
 VALUE_BLOCKS = ("data", "target", "judge", "prior", "threat", "attack")
 EDITION = 1
+STANDARD = "std"
 RESERVED = ("matrix",)  # names that the language binds itself, in every spec
 
 
@@ -86,7 +87,7 @@ class Modules:
         """Read a file of the library once."""
         key = f"{name}/{path.stem}"
         if key not in self.loaded:
-            self.loaded[key] = self.read(Source.read(path, path.name), name, path.parent)
+            self.loaded[key] = self.read(Source.read(path, library_name(path)), name, path.parent)
             self.check_declarations()
         return self.loaded[key]
 
@@ -227,7 +228,12 @@ class Modules:
                         f"give it a default, or `--set {item.name.text}=VALUE`"
                     )
                 )
-            return evaluator.take(node, wanted)
+            before = len(self.found)
+            value = evaluator.take(node, wanted)
+            if override is not None:
+                declared = item.type.span.to(item.default.span) if item.default is not None else item.type.span
+                self.found[before:] = [each.also(declared, "declared here") for each in self.found[before:]]
+            return value
 
         return Lazy(item.name.text, item.name.span, work)
 
@@ -289,8 +295,13 @@ class Modules:
         if not paths:
             finding = error("E0231", f"there is no module called `{name}`", where.span, "unknown module")
             near = closest(name, known_modules())
-            help_ = f"did you mean `{near[0]}`?" if near else "modules are " + listed(known_modules())
-            self.found.append(finding.help(help_))
+            root = name.partition(".")[0]
+            others = (
+                f"modules are {listed(known_modules())}"
+                if root == STANDARD
+                else f"install the package that offers `{root}`"
+            )
+            self.found.append(finding.help(f"did you mean `{near[0]}`?" if near else others))
             return None
         return self.folder_namespace(name, paths)
 

@@ -93,7 +93,8 @@ class _Reader:
         for name, node in self.modules.overrides.items():
             if name not in names:
                 help_ = did_you_mean(name, names) or "the spec declares no `param`"
-                self.found.append(error("E0203", f"the spec has no parameter `{name}`", node.span).help(help_))
+                span = Span(node.span.source, 0, len(name))
+                self.found.append(error("E0203", f"the spec has no parameter `{name}`", span).help(help_))
 
     def _lets(self) -> None:
         """Evaluate every `let` and `param`, used or not, so that a mistake in one is found."""

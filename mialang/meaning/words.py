@@ -53,6 +53,14 @@ def with_article(kind: str) -> str:
     return word if many or word == "evidence" else f"{article(word)} {word}"
 
 
+def belonging(words: str) -> str:
+    """What a type takes, with its verb: `images belong`, `a list of defenses belongs`."""
+    noun, _, _ = words.partition(" such as ")
+    first, last = noun.split(maxsplit=1)[0], noun.rsplit(maxsplit=1)[-1]
+    many = first not in ("a", "an", "one", "any") and last.endswith("s") and not last.endswith("ss")
+    return f"{words} {'belong' if many else 'belongs'}"
+
+
 def type_words(type_: Type) -> str:
     """What a type takes: `a whole number of at least 1`, `a list of defenses`."""
     name = type_.name

@@ -46,6 +46,8 @@ def everything_is_used(audit: Audit) -> Iterator[Diagnostic]:
     """What is declared and never used is a question that the reader thinks was asked."""
     if not audit.complete("matrix", "threat", "attack", "evaluate") or audit.unmeasured:
         return
+    if any(True for _ in something_is_asked(audit)):
+        return  # what is missing is told, and nothing can be used before it is there
     uses = [*(value for threat in audit.threats.values() for value in threat.values()), audit.matrix.skip]
     uses += [instance.recipe for attack in audit.attacks.values() for instance in attack.use]
     uses += [measurement.value for measurement in audit.measurements.values()]
@@ -60,7 +62,7 @@ def everything_is_used(audit: Audit) -> Iterator[Diagnostic]:
         )
     attacked = {attack.against for attack in audit.attacks.values()}
     for name, threat in audit.threats.items():
-        if "attack" in audit.written and name not in attacked and ("threat", name) not in named:
+        if name not in attacked and ("threat", name) not in named:
             yield (
                 warning("W0208", f"nobody attacks as the threat `{name}`", threat.spans[""])
                 .note("a threat that no attack is run against is not evaluated")
