@@ -30,7 +30,8 @@ def report(  # noqa: PLR0913 - one per option
     asked for. SARIF and JUnit never hold reconstructions, so `--reveal` changes the page alone.
     """
     from mialang.cli.words import summary_words  # noqa: PLC0415
-    from mialang.engine.store import Store, StoreError, write_whole  # noqa: PLC0415
+    from mialang.engine.files import write_whole  # noqa: PLC0415
+    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
     from mialang.report.junit import as_junit  # noqa: PLC0415
     from mialang.report.page import as_page  # noqa: PLC0415
     from mialang.report.record import Record  # noqa: PLC0415

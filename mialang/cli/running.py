@@ -42,7 +42,7 @@ def run(  # noqa: PLR0913 - one per option
     from mialang.cli.words import summary_words  # noqa: PLC0415
     from mialang.engine.executors import Inline  # noqa: PLC0415
     from mialang.engine.runs import Run, perform  # noqa: PLC0415
-    from mialang.engine.store import Store, StoreError, write_whole  # noqa: PLC0415
+    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
     from mialang.engine.work import Settings as WorkSettings  # noqa: PLC0415
     from mialang.report.page import as_page  # noqa: PLC0415
     from mialang.report.record import Record  # noqa: PLC0415
@@ -74,8 +74,8 @@ def run(  # noqa: PLR0913 - one per option
         )
     record = Record(run_, plan, keep, run_.outcome())
     made = as_json(record)
-    write_whole(run_.folder / "verdict.json", json.dumps(made, indent=1).encode())
-    write_whole(run_.folder / "report.html", as_page(record, reveal=reveal).encode())
+    keep.write(run_.folder / "verdict.json", json.dumps(made, indent=1).encode())
+    keep.write(run_.folder / "report.html", as_page(record, reveal=reveal).encode())
     summary_words(record, people)
     if output is Format.JSON:
         say(json.dumps(made, indent=1))

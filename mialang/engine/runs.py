@@ -11,7 +11,7 @@ from typing import Any
 from mialang.engine.events import EventLog, Listener, fan_out
 from mialang.engine.executors import Executor
 from mialang.engine.schedule import Outcome, Schedule
-from mialang.engine.store import Store, StoreError, write_whole
+from mialang.engine.store import Store, StoreError
 from mialang.engine.work import Settings
 from mialang.plan.model import Plan, canonical
 
@@ -43,9 +43,9 @@ class Run:
                 continue
             except OSError as problem:
                 raise StoreError(f"no run can be kept in `{store.root}`: {problem.strerror}") from problem
-            write_whole(folder / "spec.mia", plan.spec.encode())
+            store.write(folder / "spec.mia", plan.spec.encode())
             # Nodes keep their order, inputs before what uses them, so the keys are not sorted.
-            write_whole(folder / "plan.json", json.dumps(plan.model_dump(mode="json")).encode())
+            store.write(folder / "plan.json", json.dumps(plan.model_dump(mode="json")).encode())
             return cls(name, folder)
         raise StoreError(f"there are too many runs called `{base}`")
 
@@ -95,7 +95,7 @@ def perform(  # noqa: PLR0913 - the parts of a run
         seconds = time.perf_counter() - started
         tell("run ended", run=run.id, seconds=round(seconds, 3), computed=len(outcome.actions) - len(outcome.cached),
              cached=len(outcome.cached), failed=len(outcome.failures), skipped=len(outcome.skipped), unfinished=len(outcome.unfinished))  # fmt: skip
-    write_whole(run.folder / "outcome.json", canonical(_as_json(outcome, seconds)))
+    store.write(run.folder / "outcome.json", canonical(_as_json(outcome, seconds)))
     return outcome
 
 

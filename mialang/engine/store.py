@@ -3,31 +3,33 @@
     blobs/ab/abcd….safetensors   an artefact, named by the SHA-256 of its bytes
     actions/ab/abcd….json        what the node with this key made, with the evidence that it left
     runs/<id>/                   one folder a run: spec.mia plan.json events.jsonl verdict.json report.html
+    scratch/                     work under way: temporary files, locks, checkpoints
 
-Files appear whole or not at all: they are written under a temporary name, flushed to disk and renamed, and the folder
-is flushed too. Nothing is ever unpickled.
+Outside scratch, files appear whole or not at all, even if the power fails. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from mialang.engine.files import make_folder, sweep, sync_folder, write_whole
 from mialang.plan.model import canonical
 
 Json = Any
 FORMAT = 1
-INLINE = 16_384  # bytes up to which a result without arrays stands in the action itself
 
 
 class StoreError(Exception):
-    """The store cannot be used: it cannot be written, or a newer version made it."""
+    """The store cannot be used: something is missing or damaged, or a newer version made it."""
+
+
+class UnwritableError(StoreError):
+    """Nothing more can be written: the disk is full, or the store may only be read."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Action:
     files: tuple[dict[str, Json], ...] = ()
 
     def as_json(self) -> dict[str, Json]:
-        """The action as it is written."""
-        return {
+        """The action as it is written, with a digest over the rest."""
+        made = {
             "format": FORMAT,
             "key": self.key,
             "output": self.output,
@@ -61,6 +63,7 @@ class Action:
             "evidence": self.evidence,
             "files": list(self.files),
         }
+        return {**made, "sha256": value_digest(json.loads(canonical(made)))}  # as it will be read: names are texts
 
 
 class Store:
@@ -68,30 +71,42 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.scratch = root / "scratch"
 
     def prepare(self) -> None:
-        """Make the folders, readable by their owner only.
+        """Make the folders, readable by their owner only, and sweep what dead writers left.
 
         Raises:
             StoreError: it cannot be written, or a newer version made it.
         """
         try:
-            for name in ("blobs", "actions", "runs"):
-                (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.root.chmod(0o700)
-            marker = self.root / "format"
-            if marker.exists():
-                self._check_format(marker.read_text().strip())
-            else:
-                self._write(marker, f"{FORMAT}\n".encode())
+            for name in ("blobs", "actions", "runs", "scratch"):
+                make_folder(self.root / name)
+            if self.root.stat().st_mode & 0o077:
+                self.root.chmod(0o700)
         except OSError as problem:
-            raise StoreError(f"the store `{self.root}` cannot be written: {problem.strerror}") from problem
+            raise self._unwritable(problem) from problem
+        if (self.root / "format").exists():
+            self.readable()
+        else:
+            self.write(self.root / "format", f"{FORMAT}\n".encode())
+        sweep(self.scratch)
 
-    def _check_format(self, text: str) -> None:
+    def readable(self) -> Self:
+        """The store itself, once it is known that this version can read it.
+
+        Raises:
+            StoreError: a newer version made it.
+        """
+        try:
+            text = (self.root / "format").read_text().strip()
+        except OSError:
+            return self
         if not text.isdigit() or int(text) > FORMAT:
             raise StoreError(
                 f"the store `{self.root}` is of format {text or 'unknown'}, and this mialang knows up to {FORMAT}"
             )
+        return self
 
     # -- blobs -----------------------------------------------------------------------------------------------------
 
@@ -103,8 +118,10 @@ class Store:
         """Keep some bytes; return their digest."""
         digest = hashlib.sha256(data).hexdigest()
         path = self.blob_path(digest)
-        if not self._sound(digest):
-            self._write(path, data)
+        if self._sound(digest):
+            sync_folder(path.parent)  # another process may have put it there a moment ago
+        else:
+            self.write(path, data)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -148,12 +165,14 @@ class Store:
             return None, ""
         try:
             made = json.loads(raw)
+            digest = made.pop("sha256", None)
             action = Action(
                 made["key"], made["output"], made["kind"], made["value"], made["evidence"], tuple(made["files"])
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None, "its record is damaged"
-        if action.key != key or (action.value is not None and value_digest(action.value) != action.output):
+        whole = digest is None or digest == value_digest(made)  # records of old carry no digest
+        if not whole or action.key != key or (action.value is not None and value_digest(action.value) != action.output):
             return None, "its record is damaged"
         if action.value is None and not self._sound(action.output):
             return None, "its result is missing or damaged"
@@ -164,36 +183,23 @@ class Store:
 
     def record(self, action: Action) -> None:
         """Keep what a node made."""
-        self._write(self.action_path(action.key), canonical(action.as_json()))
+        self.write(self.action_path(action.key), canonical(action.as_json()))
 
     # -- files -----------------------------------------------------------------------------------------------------
 
-    def _write(self, path: Path, data: bytes) -> None:
-        write_whole(path, data)
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file of the store, whole or not at all.
 
+        Raises:
+            UnwritableError: it cannot be written; nothing is left behind.
+        """
+        try:
+            write_whole(path, data, self.scratch)
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even if the power fails.
-
-    Raises:
-        OSError: it cannot be written; nothing is left behind.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    def _unwritable(self, problem: OSError) -> UnwritableError:
+        return UnwritableError(f"the store `{self.root}` cannot be written: {problem.strerror}")
 
 
 def value_digest(value: Json) -> str:

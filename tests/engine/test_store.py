@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mialang.engine.codec import header, pack, read_arrays, unpack
-from mialang.engine.store import Action, Store, StoreError, fingerprint, value_digest, write_whole
+from mialang.engine.files import write_whole
+from mialang.engine.store import Action, Store, StoreError, fingerprint, value_digest
 
 json_values = st.recursive(
     st.one_of(
@@ -101,6 +102,21 @@ def test_a_small_result_that_was_changed_is_noticed(store: Store) -> None:
     path = store.action_path(action.key)
     path.write_text(path.read_text().replace('"a":1', '"a":2'))
     assert store.find(action.key)[0] is None
+
+
+def test_evidence_that_was_changed_is_noticed(store: Store) -> None:
+    action = Action("ab" * 32, value_digest(1), "measurement", 1, {"asked": 100, "notes": {2: "two", 10: "ten"}})
+    store.record(action)
+    path = store.action_path(action.key)
+    found, _ = store.find(action.key)
+    assert found is not None
+    assert found.evidence["asked"] == 100
+    path.write_text(path.read_text().replace('"asked":100', '"asked":101'))
+    assert store.find(action.key) == (None, "its record is damaged")
+    made = json.loads(path.read_text())
+    del made["sha256"]
+    path.write_text(json.dumps(made))
+    assert store.find(action.key)[0] is not None, "records from before there were digests still count"
 
 
 def test_a_result_that_rests_on_a_changed_file_is_not_used(store: Store, tmp_path: Path) -> None:
