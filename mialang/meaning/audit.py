@@ -277,6 +277,16 @@ class Audit:
         return tuple(each for each in many if isinstance(each, PriorValue))
 
     @property
+    def places(self) -> dict[str, Span]:
+        """Where named values are declared, by name, and recipes are used, as `ATTACK[RECIPE]`."""
+        found = {
+            name: value.span for name, value in self.named.items() if isinstance(value, Application) and value.span
+        }
+        for attack in self.attacks.values():
+            found |= {f"{attack.name}[{instance.name}]": instance.span for instance in attack.use}
+        return found
+
+    @property
     def is_library(self) -> bool:
         """Whether the file only says what things are, for other files to use, and so need not ask anything itself."""
         return not self.written & ASKING
