@@ -152,8 +152,8 @@ def settings_of(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def checked(path: Path, pairs: Sequence[str], stream: TextIO) -> Audit:
-    """Read and check a spec; show what is found, and end where there is an error."""
+def checked(path: Path, pairs: Sequence[str], stream: TextIO) -> tuple[Audit, list[Diagnostic]]:
+    """Read and check a spec; show what is found, and end where there is an error. What is left is warnings."""
     from mialang.meaning.check import check  # noqa: PLC0415 - `--help` and `--version` wait for nothing
 
     source, problem = read_source(path)
@@ -166,7 +166,7 @@ def checked(path: Path, pairs: Sequence[str], stream: TextIO) -> Audit:
     if audit is None or any(finding.is_error for finding in findings):
         say(f"{path}: {count_words(findings)}", stream)
         raise typer.Exit(Exit.SPEC_WRONG)
-    return audit
+    return audit, findings
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,9 +18,15 @@ RunName = Annotated[str, typer.Argument(help="A run's name, its beginning, or `l
 
 def report(  # noqa: PLR0913 - one per option
     run: RunName = "last",
-    html: Annotated[Path | None, typer.Option("--html", help="Write the page here instead of into the run.")] = None,
-    sarif: Annotated[Path | None, typer.Option("--sarif", help="Write what does not hold as SARIF 2.1.0.")] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write every rule and cell as JUnit XML.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the page here instead of into the run.", metavar="FILE")
+    ] = None,
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", help="Write what does not hold as SARIF 2.1.0.", metavar="FILE")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Write every rule and cell as JUnit XML.", metavar="FILE")
+    ] = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show reconstructions in full in the page.")] = False,
     store: StoreOption = None,
 ) -> None:
@@ -74,7 +80,7 @@ def attacks(
         say(attack_words())
         return
     path, _, name = against.partition("#")
-    audit = checked(Path(path), (), sys.stderr)
+    audit, _ = checked(Path(path), (), sys.stderr)
     if not name and len(audit.threats) == 1:
         name = next(iter(audit.threats))
     if name not in audit.threats:

@@ -39,6 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with: mialang init && mialang check audit.mia && mialang run audit.mia. "
+    "Exit: 0 pass, 1 a gate failed, 2 the spec is wrong, 3 inconclusive, 4 something broke.",
 )
 for module in (writing, planning, running, look):
     for command in module.COMMANDS:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mialang.cli.console import Exit, checked, say, show_findings, store_folder, write_text
+from mialang.cli.console import Exit, checked, count_words, say, show_findings, store_folder, write_text
 from mialang.cli.usage import choice, whole
 from mialang.cli.writing import Settings
+from mialang.diagnostics.render import as_json as finding_json
 
 if TYPE_CHECKING:
     from mialang.engine.work import Settings as WorkSettings
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 Spec = Annotated[Path, typer.Argument(help="A `.mia` file.", metavar="SPEC")]
 Seed = Annotated[int, typer.Option("--seed", help="The root of all seeds.", parser=whole(0), metavar="N")]
-StoreOption = Annotated[Path | None, typer.Option("--store", help="The store; default MIALANG_STORE or .mialang/.")]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="The store; default MIALANG_STORE or .mialang/.", metavar="DIR")
+]
 
 
 class Target(StrEnum):
@@ -39,16 +42,22 @@ def planned(
     Where a query budget can only be compared with an attack once data are read, the data are read.
     """
     from mialang.meaning.judgement.fitting import attacks_fit  # noqa: PLC0415
+    from mialang.meaning.judgement.whole import what_is_not_asked  # noqa: PLC0415
     from mialang.plan import lower  # noqa: PLC0415
     from mialang.plan.flow import prove_flow  # noqa: PLC0415
 
-    audit = checked(path, settings, sys.stderr)
+    audit, warnings = checked(path, settings, sys.stderr)
+    if missing := list(what_is_not_asked(audit)):
+        show_findings(missing, sys.stderr)
+        say(f"{path}: {count_words(missing)}", sys.stderr)
+        raise typer.Exit(Exit.SPEC_WRONG)
     plan = lower(audit, seed, lambda plan: _sizes(plan, store, work))
     found = [finding for finding in attacks_fit(audit) if finding.is_error] if audit.measured else []
-    if found := found + prove_flow(plan):
+    if found := found + prove_flow(plan, audit.places):
         show_findings(found, sys.stderr)
+        say(f"{path}: {count_words(found)}", sys.stderr)
         raise typer.Exit(Exit.SPEC_WRONG)
-    return plan
+    return plan.model_copy(update={"findings": tuple(map(finding_json, warnings))})
 
 
 def _sizes(plan: Plan, store: Path | None, work: WorkSettings | None) -> dict[str, int]:
@@ -69,12 +78,18 @@ def _sizes(plan: Plan, store: Path | None, work: WorkSettings | None) -> dict[st
 
 def plan(
     spec: Spec,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the plan as JSON, for `mialang run`.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write the plan as JSON, for `mialang run`.", metavar="FILE")
+    ] = None,
     settings: Settings = [],  # noqa: B006 - typer copies it
     seed: Seed = 0,
     store: StoreOption = None,
 ) -> None:
-    """Show what will run, what is known already, and what it will cost."""
+    """Show what will run, what is known already, and what it will cost.
+
+    Runs no attack; data are read only where a budget of questions depends on how many records there are. Ends with 2
+    where the spec is wrong or the estimate exceeds the spec's budget.
+    """
     from mialang.cli.words import plan_words  # noqa: PLC0415
     from mialang.engine.schedule import known_nodes  # noqa: PLC0415
     from mialang.engine.store import Store  # noqa: PLC0415
@@ -98,12 +113,17 @@ def compile_(  # noqa: PLR0913 - what the command can be told
     to: Annotated[
         Target, typer.Option("--to", help="What to write.", parser=choice(Target), metavar="plan|python|mermaid|dot")
     ] = Target.PLAN,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="A file; default is the screen.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A file; default is the screen.", metavar="FILE")
+    ] = None,
     settings: Settings = [],  # noqa: B006 - typer copies it
     seed: Seed = 0,
     whole: Annotated[bool, typer.Option("--whole", help="Draw every node instead of one per sort.")] = False,
 ) -> None:
-    """Write a plan as JSON, as a Python script that runs it, or as a picture."""
+    """Write a plan as JSON, as a Python script that runs it, or as a drawing in Mermaid or DOT.
+
+    The script is straight-line Python that computes the same results, digest for digest, as `mialang run`.
+    """
     from mialang.plan import emit  # noqa: PLC0415
 
     made = planned(spec, settings, seed)

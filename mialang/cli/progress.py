@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,21 +17,72 @@ if TYPE_CHECKING:
     from mialang.plan.model import Plan
 
 QUIET = 10.0  # seconds between plain lines
+ENOUGH = 0.9  # of what is left to do, of which it must be known how long it takes
+Kind = tuple[str, str]  # role and operator of a node: a target trains longer than a judge of the same type, or shorter
+ENDS = ("finished", "cached", "failed", "skipped", "unfinished")
 
 
 @contextmanager
 def shown_progress(plan: Plan, stream: TextIO) -> Iterator[Listener]:
     """Show what happens while a plan runs."""
-    total = sum(not node.passes_on for node in plan.nodes.values())
+    forecast = Forecast(plan)
     if stream.isatty() and os.environ.get("TERM") != "dumb":
-        with _bars(total, stream) as listener:
+        with _bars(forecast, stream) as listener:
             yield listener
     else:
-        yield _Lines(total, stream)
+        yield _Lines(forecast, stream)
+
+
+class Forecast:
+    """How much is left to do, from how long each operator took so far in this run, or before as the store remembers.
+
+    Nodes differ by a thousandfold in time, so that counting them says nothing: a plan begins with what trains longest.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._operators: dict[str, Kind] = {
+            name: (node.role, node.operator) for name, node in plan.nodes.items() if not node.passes_on
+        }
+        self._left = Counter(self._operators.values())
+        self._declared = {self._operators[name]: plan.nodes[name].seconds for name in self._operators}
+        self._seen: dict[Kind, list[float]] = {}
+        self._worked = 0.0
+        self.total = len(self._operators)
+        self.done = 0
+
+    def __call__(self, event: str, /, **facts: Any) -> None:
+        """Take one event."""
+        operator = self._operators.get(facts.get("node", ""))
+        if event not in ENDS or operator is None:
+            return
+        self.done += 1
+        self._left[operator] -= 1
+        seconds = facts.get("seconds")
+        if seconds is not None:
+            self._seen.setdefault(operator, []).append(float(seconds))
+            self._worked += float(seconds) if event == "finished" else 0.0
+
+    def left(self, elapsed: float) -> float | None:
+        """Seconds that the rest will take; None while too little is known.
+
+        Args:
+            elapsed: seconds since the run began; several workers do more than a second of work in one.
+        """
+        known = {operator: self._mean(operator) for operator in self._left}
+        count = sum(number for operator, number in self._left.items() if known[operator] is not None)
+        rest = self.total - self.done
+        if count < ENOUGH * rest:
+            return None
+        work = sum(number * (known[operator] or 0.0) for operator, number in self._left.items())
+        return work * rest / max(count, 1) / max(1.0, self._worked / elapsed if elapsed else 1.0)
+
+    def _mean(self, operator: Kind) -> float | None:
+        seen = self._seen.get(operator)
+        return sum(seen) / len(seen) if seen else self._declared[operator]
 
 
 @contextmanager
-def _bars(total: int, stream: TextIO) -> Iterator[Listener]:
+def _bars(forecast: Forecast, stream: TextIO) -> Iterator[Listener]:
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
@@ -38,33 +90,33 @@ def _bars(total: int, stream: TextIO) -> Iterator[Listener]:
         Progress,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
     )  # fmt: skip
     console = Console(file=stream)
+    started = time.monotonic()
     with Progress(*columns, console=console, refresh_per_second=8, transient=True) as bars:
-        whole = bars.add_task("audit", total=total)
+        whole = bars.add_task("audit", total=forecast.total, left="")
         tasks: dict[str, Any] = {}
 
         def tell(event: str, /, **facts: Any) -> None:
+            forecast(event, **facts)
+            if event in ENDS:
+                bars.update(whole, completed=forecast.done, left=_left_words(forecast, time.monotonic() - started))
             match event:
                 case "started":
                     repeat = f" (repeat {facts['repeat'] + 1})" if facts.get("repeat") is not None else ""
-                    tasks[facts["node"]] = bars.add_task(f"  {facts['label']}{repeat}", total=None)
+                    tasks[facts["node"]] = bars.add_task(f"  {facts['label']}{repeat}", total=None, left="")
                 case "progress" if facts["node"] in tasks:
                     bars.update(tasks[facts["node"]], completed=facts["done"], total=facts["total"])
                 case "finished" | "failed":
                     if facts["node"] in tasks:
                         bars.remove_task(tasks.pop(facts["node"]))
-                    bars.advance(whole)
                     if event == "failed":
                         console.print(f"failed: {facts['label']}: {facts['title']}", markup=False, highlight=False)
-                case "cached" | "skipped" | "unfinished":
-                    bars.advance(whole)
                 case "recomputed":
                     console.print(f"warning: {facts['label']} is computed again: {facts['reason']}", markup=False)
 
@@ -74,17 +126,15 @@ def _bars(total: int, stream: TextIO) -> Iterator[Listener]:
 class _Lines:
     """A line now and then, and one for everything that goes wrong."""
 
-    def __init__(self, total: int, stream: TextIO) -> None:
-        self.total = total
+    def __init__(self, forecast: Forecast, stream: TextIO) -> None:
+        self.forecast = forecast
         self.stream = stream
-        self.done = 0
         self.started = time.monotonic()
         self.last = self.started
 
     def __call__(self, event: str, /, **facts: Any) -> None:
         """Take one event."""
-        if event in ("finished", "cached", "failed", "skipped", "unfinished"):
-            self.done += 1
+        self.forecast(event, **facts)
         if event == "failed":
             say(f"failed: {facts['label']}: {facts['title']}", self.stream)
         if event == "recomputed":
@@ -93,9 +143,11 @@ class _Lines:
         if now - self.last >= QUIET:
             self.last = now
             elapsed = now - self.started
-            left = elapsed / self.done * (self.total - self.done) if self.done else 0.0
-            say(
-                f"{self.done} of {self.total} nodes, {duration(elapsed)} so far, about {duration(left)} left",
-                self.stream,
-            )
+            words = [f"{self.forecast.done} of {self.forecast.total} nodes", f"{duration(elapsed)} so far"]
+            say(", ".join([*words, *filter(None, [_left_words(self.forecast, elapsed)])]), self.stream)
             self.stream.flush()
+
+
+def _left_words(forecast: Forecast, elapsed: float) -> str:
+    left = forecast.left(elapsed)
+    return "" if left is None else f"about {duration(left)} left"

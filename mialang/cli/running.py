@@ -29,15 +29,23 @@ def run(  # noqa: PLR0913 - one per option
     settings: Settings = [],  # noqa: B006 - typer copies it
     seed: Seed = 0,
     store: StoreOption = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Where data files lie; default MIALANG_DATA.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Where data files lie; default MIALANG_DATA.", metavar="DIR")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", help="CPU threads of each step.", parser=whole(1), metavar="N")
     ] = None,
-    trust: Annotated[list[str], typer.Option("--trust", help="A package whose code the spec may name.")] = [],  # noqa: B006
+    trust: Annotated[
+        list[str], typer.Option("--trust", help="A package whose code the spec may name.", metavar="PACKAGE")
+    ] = [],  # noqa: B006
     reveal: Annotated[bool, typer.Option("--reveal", help="Show reconstructions in full in the report.")] = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Run an audit: attacks, controls, measurements, verdict, report. Running again resumes."""
+    """Run an audit: attacks, controls, measurements, verdict, report. Running again resumes.
+
+    Ends with 0 where every gate passes, 1 where one fails, 2 where the spec is wrong, 3 where the evidence decides
+    nothing, 4 where something broke.
+    """
     from mialang.cli.progress import shown_progress  # noqa: PLC0415
     from mialang.cli.words import summary_words  # noqa: PLC0415
     from mialang.engine.executors import Inline  # noqa: PLC0415
