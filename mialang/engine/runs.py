@@ -109,4 +109,5 @@ def _as_json(outcome: Outcome, seconds: float) -> dict[str, Json]:
         "failures": {name: asdict(failure) for name, failure in outcome.failures.items()},
         "skipped": dict(outcome.skipped),
         "unfinished": sorted(outcome.unfinished),
+        "lacking": dict(outcome.lacking),
     }

@@ -13,6 +13,7 @@ from mialang.engine.executors import Executor
 from mialang.engine.store import Action, Store
 from mialang.engine.work import Failure, Job, NodeFailedError, Settings, node_key
 from mialang.plan.model import Node, Plan, digest
+from mialang.plan.selection import needed_by_selection
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Outcome:
         failures: why nodes failed.
         skipped: nodes that were not run because of a failure, with the node at fault.
         unfinished: nodes that were not run because the time budget was spent.
+        lacking: nodes that were not run because something that they rest on is neither selected nor known, with that.
     """
 
     actions: dict[str, Action] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Outcome:
     failures: dict[str, Failure] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
+    lacking: dict[str, str] = field(default_factory=dict)
 
 
 class Schedule:
@@ -54,11 +57,13 @@ class Schedule:
         self.tell = listener
         self.settings = settings
         self.outcome = Outcome()
+        self._nodes = needed_by_selection(plan)
+        self._selected = frozenset(self._nodes if plan.selected is None else plan.selected)
         self._deadline = None if plan.budget.seconds is None else time.monotonic() + plan.budget.seconds
-        self._place = {name: place for place, name in enumerate(plan.nodes)}
+        self._place = {name: place for place, name in enumerate(self._nodes)}
         self._waits: dict[str, int] = {}
-        self._consumers: dict[str, list[str]] = {name: [] for name in plan.nodes}
-        for node in plan.nodes.values():
+        self._consumers: dict[str, list[str]] = {name: [] for name in self._nodes}
+        for node in self._nodes.values():
             sources = dict.fromkeys((*node.inputs, *node.after))
             self._waits[node.id] = len(sources)
             for source in sources:
@@ -82,7 +87,7 @@ class Schedule:
         return self.outcome
 
     def _begin(self, name: str) -> None:
-        if name in self.outcome.skipped or name in self.outcome.unfinished:
+        if name in self.outcome.skipped or name in self.outcome.unfinished or name in self.outcome.lacking:
             return
         node = self.plan.nodes[name]
         if node.passes_on:
@@ -95,6 +100,9 @@ class Schedule:
             self.outcome.actions[name] = action
             self.tell("cached", node=name, label=node.label, seconds=action.evidence.get("seconds"))
             self._finish(name, action.output)
+            return
+        if name not in self._selected:
+            self._lack(name)
             return
         if self._deadline is not None and time.monotonic() > self._deadline:
             self._leave(name)
@@ -170,11 +178,26 @@ class Schedule:
                 self.tell("unfinished", node=current, label=self.plan.nodes[current].label)
                 pending.extend(self._consumers[current])
 
+    def _lack(self, missing: str) -> None:
+        """Leave what rests on a node undone: the node is not known, and nobody selected it."""
+        pending = [missing]
+        while pending:
+            current = pending.pop()
+            if current not in self.outcome.lacking and current not in self.outcome.skipped:
+                self.outcome.lacking[current] = missing
+                if current in self._selected:
+                    self.tell("lacking", node=current, label=self.plan.nodes[current].label, lacks=missing)
+                pending.extend(self._consumers[current])
+
     def _finish(self, name: str, output: str) -> None:
         self.outcome.outputs[name] = output
         for consumer in self._consumers[name]:
             self._waits[consumer] -= 1
-            if not self._waits[consumer] and consumer not in self.outcome.skipped:
+            if (
+                not self._waits[consumer]
+                and consumer not in self.outcome.skipped
+                and consumer not in self.outcome.lacking
+            ):
                 heapq.heappush(self._ready, (self._place[consumer], consumer))
 
 

@@ -201,6 +201,7 @@ class Plan(Frozen):
         observables: how observables follow from each other: name → sources, function, parameter of size.
         results: nodes whose artefacts the report shows.
         secrets: per threat, the node that holds the secret records.
+        selected: nodes that are wanted; None wants all.
     """
 
     format: int = PLAN_FORMAT
@@ -223,6 +224,7 @@ class Plan(Frozen):
     secrets: dict[str, str]
     findings: tuple[Json, ...] = ()
     controls: bool = True
+    selected: tuple[str, ...] | None = None
 
     @property
     def key(self) -> str:

@@ -19,7 +19,7 @@ class Missing:
     """A figure that there is none of, and why.
 
     Attributes:
-        kind: `not evaluated` (the attack does not apply), `not available` (the metric has no value), `failed`.
+        kind: `not evaluated` (the attack does not apply, or was not selected), `not available` (the metric has no value), `failed`.
     """
 
     kind: Literal["not evaluated", "not available", "failed"]
@@ -53,6 +53,7 @@ class Evidence:
         values: results of metric nodes, by node.
         failures: nodes without a result, with the reason.
         unfinished: nodes that were left undone because the time budget was spent.
+        unselected: nodes that were not evaluated in a run of a selection, with the reason.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Evidence:
         values: Mapping[str, Json],
         failures: Mapping[str, str],
         unfinished: frozenset[str] = frozenset(),
+        unselected: Mapping[str, str] | None = None,
     ) -> None:
         self._unfinished = unfinished
+        self._unselected = unselected or {}
         self.plan = plan
         self._values = values
         self._failures = failures
@@ -119,6 +122,8 @@ class Evidence:
             if reading.node is None:
                 kind: Any = "not evaluated" if arm == "attack" else "not available"
                 return Missing(kind, reading.reason)
+            if reading.node in self._unselected:
+                return Missing("not evaluated", self._unselected[reading.node])
             if reading.node in self._unfinished:
                 return Missing("not available", "the time budget was spent before it was measured")
             if reading.node not in self._values:

@@ -64,15 +64,30 @@ class Record:
         return failures
 
     @cached_property
+    def unselected(self) -> dict[str, str]:
+        """Why nodes were not evaluated in a run of a selection."""
+        if self.plan.selected is None:
+            return {}
+        chosen = set(self.plan.selected)
+        found = {name: "it was not selected" for name in self.plan.nodes if name not in chosen}
+        for name, missing in self.outcome.get("lacking", {}).items():
+            if name in chosen:
+                label = self.plan.nodes[missing].label
+                found[name] = f"it rests on `{label}`, which is neither selected nor known"
+        return found
+
+    @cached_property
     def evidence(self) -> Evidence:
         """What was measured."""
         values = {name: action.value for name, action in self.actions.items() if action.kind == "measurement"}
-        return Evidence(self.plan, values, self.reasons, frozenset(self.outcome.get("unfinished", ())))
+        unfinished = frozenset(self.outcome.get("unfinished", ()))
+        return Evidence(self.plan, values, self.reasons, unfinished, self.unselected)
 
     @cached_property
     def verdict(self) -> Verdict:
         """What it means for the gates."""
-        return judge(self.evidence, self.outcome.get("failures", {}))
+        complete = not self.outcome.get("lacking")
+        return judge(self.evidence, self.outcome.get("failures", {}), complete=complete)
 
     @property
     def isolation(self) -> str:

@@ -77,12 +77,20 @@ class Verdict:
     failures: Mapping[str, Any] = field(default_factory=dict)
 
 
-def judge(evidence: Evidence, failures: Mapping[str, Any] | None = None) -> Verdict:
-    """Judge every gate of a plan on its evidence."""
+def judge(evidence: Evidence, failures: Mapping[str, Any] | None = None, *, complete: bool = True) -> Verdict:
+    """Judge every gate of a plan on its evidence.
+
+    Args:
+        evidence: what was measured.
+        failures: nodes that failed.
+        complete: whether all that was selected could be run; what could not is at best inconclusive.
+    """
     gates = tuple(_gate(gate, evidence) for gate in evidence.plan.gates)
     statuses: list[Status] = [gate.status for gate in gates]
     if failures:
         statuses.append("error")
+    if not complete:
+        statuses.append("inconclusive")
     status: Status = max(statuses, key=SEVERITY.index, default="pass")
     return Verdict(status, gates, failures or {})
 
