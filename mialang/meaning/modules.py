@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -105,8 +106,10 @@ class Modules:
         if file is None:
             return module
         if file.edition not in (None, EDITION):
+            written = re.search(r"\bmia\s+[\d_]+", source.text)
+            span = Span(source, *written.span()) if written is not None else source_start(source)
             self.found.append(
-                error("E0109", f"this file is written in edition {file.edition}", source_start(source), f"only edition {EDITION} is known here")
+                error("E0109", f"this file is written in edition {file.edition}", span, f"only edition {EDITION} is known")
                 .help(f"write `mia {EDITION}`, or install a mialang that reads edition {file.edition}")
             )  # fmt: skip
             module.file = None

@@ -60,7 +60,7 @@ def _unknown(situation: Situation) -> Diagnostic | None:
         )
     hints = {
         "'": 'text stands between double quotes: `"…"`',
-        ";": "entries need no semicolon: end the line instead",
+        ";": "items of a list are separated by commas, entries of a block by the end of the line",
         "&": "write `and`",
         "|": "write `or`",
         "!": "write `not`, or `!=`",
@@ -200,9 +200,25 @@ def _end_inside(situation: Situation) -> Diagnostic | None:
         return None
     start, end = situation.span_of(opened), situation.span
     finding = error("E0103", f"the file ends while `{opened}` is still open", end, "the file ends here")
-    return (finding.also(start, "opened here") if start != end else finding).help(
-        f"add the missing `{PARTNER[opened.type]}`"
-    )
+    missing = f"add the missing `{PARTNER[opened.type]}`"
+    if (line := _line_outside(start)) is not None:
+        missing += f", perhaps before line {line}"
+    return (finding.also(start, "opened here") if start != end else finding).help(missing)
+
+
+def _line_outside(opened: Span) -> int | None:
+    """The first line after a bracket that stands no further to the right than the line that opens it."""
+    number, _ = opened.source.position(opened.start)
+    margin = _indentation(opened.source.line(number))
+    for later in range(number + 1, len(opened.source.line_starts) + 1):
+        line = opened.source.line(later)
+        if line.strip() and line.lstrip()[0] not in ")]}#" and _indentation(line) <= margin:
+            return later
+    return None
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _stray_bracket(situation: Situation) -> Diagnostic | None:
@@ -217,7 +233,12 @@ def _stray_bracket(situation: Situation) -> Diagnostic | None:
         )
     partner = PARTNER[opened.type]
     return (
-        error("E0103", f"{situation.found} comes while `{opened}` is still open", situation.span, f"`{partner}` belongs before it")
+        error(
+            "E0103",
+            f"{situation.found} comes while `{opened}` is still open",
+            situation.span,
+            f"`{partner}` belongs before it",
+        )
         .also(situation.span_of(opened), "opened here")
         .help(f"close `{opened}` with `{partner}`")
     )

@@ -2,7 +2,8 @@
 
 A page holds, in this order: a title `# CODE: …`, prose, the files of a bad audit in fenced blocks, a `console` block with
 one command and all that it says, and the way out: a `diff` block that mends one of the files, or a sentence.
-A fenced block is a file if its first line names one (```` ```json plan.json ````); a `mia` block without a name is `audit.mia`.
+A fenced block is a file if its first line names one (```` ```json plan.json ````); a `mia` block without a name is `audit.mia`, and
+a `bytes` block stands for what cannot be shown, with escapes as Python writes them.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ class Page:
     code: str
     title: str
     prose: str
-    files: Mapping[str, str]
+    files: Mapping[str, bytes]
     command: str
     said: str
     change: tuple[str, str] | None
 
     @property
-    def mended(self) -> dict[str, str]:
+    def mended(self) -> dict[str, bytes]:
         """The files after the change."""
         assert self.change is not None
-        old, new = self.change
+        old, new = (each.encode() for each in self.change)
         holding = [name for name, text in self.files.items() if text.count(old) == 1]
-        assert len(holding) == 1, f"the diff of {self.path.name} fits {len(holding)} places, and one is needed:\n{old}"
+        assert len(holding) == 1, f"the diff of {self.path.name} fits {len(holding)} places, and one is needed: {old!r}"
         return {**self.files, holding[0]: self.files[holding[0]].replace(old, new)}
 
 
@@ -60,7 +61,7 @@ def read(path: Path) -> Page:
     text = path.read_text(encoding="utf-8")
     head = re.match(r"# (?P<code>[EW]\d{4}): (?P<title>.+)\n", text)
     assert head is not None, f"{path.name} begins with `# CODE: title`"
-    files: dict[str, str] = {}
+    files: dict[str, bytes] = {}
     command, said, change = "", "", None
     for block in FENCED.finditer(text):
         match block["language"]:
@@ -71,9 +72,11 @@ def read(path: Path) -> Page:
             case "diff":
                 change = _change(block["text"])
             case "mia":
-                files[block["name"] or SPEC] = block["text"]
+                files[block["name"] or SPEC] = block["text"].encode()
+            case "bytes":
+                files[block["name"]] = block["text"].encode("latin-1").decode("unicode_escape").encode("latin-1")
             case _ if block["name"]:
-                files[block["name"]] = block["text"]
+                files[block["name"]] = block["text"].encode()
     return Page(path, head["code"], head["title"], FENCED.sub("", text), files, command, said, change)
 
 
@@ -84,13 +87,13 @@ def _change(text: str) -> tuple[str, str]:
     return old, new
 
 
-def answer(command: str, files: Mapping[str, str]) -> Answer:
+def answer(command: str, files: Mapping[str, bytes]) -> Answer:
     """Give a page's command in a folder that holds some files."""
     program, *arguments = shlex.split(command)
     assert program == "mialang", command
     with TemporaryDirectory() as folder:
         for name, text in files.items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
+            (Path(folder) / name).write_bytes(text)
         return mialang(*arguments, folder=Path(folder))
 
 
