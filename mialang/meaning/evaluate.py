@@ -595,7 +595,7 @@ def _no_such_class(declaration: Declaration, chosen: Value) -> Misfit | None:
                 shown = ", ".join(map(str, strangers[:5])) + (" …" if len(strangers) > 5 else "")
                 return Misfit(
                     "E0211",
-                    f"`{declaration.name}` has no class {shown}",
+                    f"`{declaration.name}` has no {'class' if len(strangers) == 1 else 'classes'} {shown}",
                     f"its classes are {low.value} to {high.value}",
                 )
     return None

@@ -162,6 +162,11 @@ class Modules:
         problems = check_shape(block)
         self.found.extend(problems)
         schema = BLOCKS.get(block.kind.text)
+        for entry in block.entries:
+            if isinstance(entry, tree.Let | tree.Param) and any(
+                problem.primary and problem.primary.span == entry.span for problem in problems
+            ):
+                module.scope.names.setdefault(entry.name.text, Unknown())  # told where it stands, not where it is used
         if schema is None or any(problem.code in ("E0221", "E0204") for problem in problems):
             module.unread.add(block.kind.text if schema is not None else "")
             if isinstance(block.label, tree.Name):
