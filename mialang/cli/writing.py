@@ -131,18 +131,19 @@ def init(
 ) -> None:
     """Write a first spec, and keep the store out of version control.
 
-    The spec is the quickstart: an audit of a digit classifier that runs in a minute or two. `.mialang/` is added to the
-    `.gitignore` beside it, since a store holds private records and what was recovered of them.
+    The spec is the quickstart: an audit of a digit classifier that runs in a minute or two. `.mialang/`, the store, is
+    added to the working directory's `.gitignore`, since it will hold private records and what was recovered of them.
     """
     from mialang.meaning.library import starter_spec  # noqa: PLC0415
 
     if path.exists():
         refuse(f"`{path}` exists already", "choose another name: `mialang init NAME.mia`")
     write_text(path, starter_spec())
-    ignore = path.parent / ".gitignore"
-    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
-    if ".mialang/" not in lines:
-        write_text(ignore, "\n".join([*lines, ".mialang/"]) + "\n")
+    ignore = Path(".gitignore")
+    kept = ignore.read_text(encoding="utf-8", errors="surrogateescape") if ignore.exists() else ""
+    if ".mialang/" not in kept.splitlines():
+        with ignore.open("a", encoding="utf-8") as file:
+            file.write(("\n" if kept and not kept.endswith("\n") else "") + ".mialang/\n")
     say(f"wrote {path}; next: mialang check {path} && mialang run {path}")
 
 

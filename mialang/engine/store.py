@@ -74,7 +74,7 @@ class Store:
         self.scratch = root / "scratch"
 
     def prepare(self) -> None:
-        """Make the folders, readable by their owner only, and sweep what dead writers left.
+        """Make the folders, readable by their owner only and unseen by git, and sweep what dead writers left.
 
         Raises:
             StoreError: it cannot be written, or a newer version made it.
@@ -90,6 +90,9 @@ class Store:
             self.readable()
         else:
             self.write(self.root / "format", f"{FORMAT}\n".encode())
+        if not (self.root / ".gitignore").exists():
+            # It holds private records and what was recovered of them, and lies in a working directory.
+            self.write(self.root / ".gitignore", b"*\n")
         sweep(self.scratch)
 
     def readable(self) -> Self:

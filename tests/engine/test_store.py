@@ -54,8 +54,15 @@ def test_artefacts_survive_packing(kind: str, facts: object, numbers: list[float
 
 
 def test_a_store_is_private_to_its_owner(store: Store) -> None:
-    for folder in (store.root, store.root / "blobs", store.root / "actions", store.root / "runs"):
-        assert folder.stat().st_mode & 0o777 == 0o700
+    output = store.put(pack("toy", {"x": np.arange(3)}, {}))
+    store.record(Action("ab" * 32, output, "toy"))
+    for path in (store.root, *store.root.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+        assert not path.is_dir() or path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_store_keeps_itself_out_of_version_control(store: Store) -> None:
+    assert (store.root / ".gitignore").read_text() == "*\n"
 
 
 def test_actions_are_found_by_key_and_only_whole(store: Store) -> None:
