@@ -178,6 +178,10 @@ def test_attacks_lists_the_whole_library(tmp_path: Path) -> None:
 
 
 def test_attacks_against_a_threat_tells_what_fits_and_what_the_others_lack(tiny: Path) -> None:
+    assert "lacks: needs 60,000 queries, 5,000 are granted" in (
+        mialang("attacks", "--against", "tiny.mia#customer", folder=tiny).out
+    )
+    (tiny / "tiny.mia").write_text(TINY.read_text().replace("= 5_000 queries", "= 500_000 queries"))
     said = mialang("attacks", "--against", "tiny.mia#customer", folder=tiny)
     assert said.code == 0, said.err
     first, fit, *rest = said.out.splitlines()
