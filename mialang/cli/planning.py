@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mialang.cli.console import Exit, checked, count_words, say, show_findings, store_folder, write_text
+from mialang.cli.selecting import SelectOption, selected
 from mialang.cli.usage import choice, whole
 from mialang.cli.writing import Settings
 from mialang.diagnostics.render import as_json as finding_json
@@ -76,13 +77,14 @@ def _sizes(plan: Plan, store: Path | None, work: WorkSettings | None) -> dict[st
         return {}
 
 
-def plan(
+def plan(  # noqa: PLR0913 - what the command can be told
     spec: Spec,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Write the plan as JSON, for `mialang run`.", metavar="FILE")
     ] = None,
     settings: Settings = [],  # noqa: B006 - typer copies it
     seed: Seed = 0,
+    select: SelectOption = [],  # noqa: B006
     store: StoreOption = None,
 ) -> None:
     """Show what will run, what is known already, and what it will cost.
@@ -96,10 +98,10 @@ def plan(
     from mialang.plan.cost import estimate, within_budget  # noqa: PLC0415
     from mialang.plan.emit import as_json  # noqa: PLC0415
 
-    made = planned(spec, settings, seed, store)
+    made = selected(planned(spec, settings, seed, store), select, store)
     cached, measured = known_nodes(made, Store(store_folder(store)))
     cost = estimate(made, cached, measured)
-    say(plan_words(made, cost))
+    say(plan_words(made, cost, cached))
     if out is not None:
         write_text(out, as_json(made))
         say(f"\nwrote {out}; run it with: mialang run {out}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mialang.cli.console import say
 from mialang.meaning.units import duration
+from mialang.plan.selection import needed_by_selection
 
 if TYPE_CHECKING:
     from mialang.engine.events import Listener
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 QUIET = 10.0  # seconds between plain lines
 ENOUGH = 0.9  # of what is left to do, of which it must be known how long it takes
 Kind = tuple[str, str]  # role and operator of a node: a target trains longer than a judge of the same type, or shorter
-ENDS = ("finished", "cached", "failed", "skipped", "unfinished")
+ENDS = ("finished", "cached", "failed", "skipped", "unfinished", "lacking")
 
 
 @contextmanager
@@ -40,8 +41,9 @@ class Forecast:
     """
 
     def __init__(self, plan: Plan) -> None:
+        nodes = needed_by_selection(plan)
         self._operators: dict[str, Kind] = {
-            name: (node.role, node.operator) for name, node in plan.nodes.items() if not node.passes_on
+            name: (node.role, node.operator) for name, node in nodes.items() if not node.passes_on
         }
         self._left = Counter(self._operators.values())
         self._declared = {self._operators[name]: plan.nodes[name].seconds for name in self._operators}

@@ -12,6 +12,7 @@ import typer
 
 from mialang.cli.console import STATUS, Exit, Format, read_source, refuse, say, show_findings, store_folder
 from mialang.cli.planning import Seed, StoreOption, planned
+from mialang.cli.selecting import SelectOption, selected
 from mialang.cli.usage import whole
 from mialang.cli.writing import Output, Settings
 
@@ -28,6 +29,7 @@ def run(  # noqa: PLR0913 - one per option
     ],
     settings: Settings = [],  # noqa: B006 - typer copies it
     seed: Seed = 0,
+    select: SelectOption = [],  # noqa: B006
     store: StoreOption = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="Where data files lie; default MIALANG_DATA.", metavar="DIR")
@@ -60,7 +62,7 @@ def run(  # noqa: PLR0913 - one per option
     if data is not None and not data.is_dir():
         refuse(f"there is no folder `{data}`", "give the folder that holds the data files")
     work = WorkSettings(threads=threads, data=str(data.resolve()) if data else None, trusted=(*trust, *trusted_here()))
-    plan = _plan_of(spec, settings, seed, store, work)
+    plan = selected(_plan_of(spec, settings, seed, store, work), select, store)
     keep = Store(store_folder(store))
     try:
         keep.prepare()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WIDTH = 100
 
 
-def plan_words(plan: Plan, cost: Cost) -> str:
+def plan_words(plan: Plan, cost: Cost, cached: frozenset[str] = frozenset()) -> str:
     """A plan in a few lines."""
     lines = []
     for threat in plan.threats:
@@ -29,12 +29,20 @@ def plan_words(plan: Plan, cost: Cost) -> str:
         lines += [f"  needs {need}" for need in attack.needs]
         lines += [f"  {formula}" for formula in attack.formulas]
     lines.append("")
-    counts = Counter((node.role, node.operator) for node in plan.nodes.values() if not node.passes_on)
+    steps = [node for node in plan.nodes.values() if not node.passes_on]
+    chosen = frozenset(node.id for node in steps) if plan.selected is None else frozenset(plan.selected)
+    counts = Counter((node.role, node.operator) for node in steps if node.id in chosen)
     for (role, operator), number in sorted(counts.items()):
         lines.append(f"  {number:5} × {operator} ({role})")
     lines.append("")
     cells = " × ".join(f"{len(values)} {name}" for name, values in plan.matrix.items()) or "1 cell"
-    lines.append(f"{cells} × {plan.repeats} repeats: {cost.nodes} nodes, {cost.cached} known already")
+    among = f" of {len(steps)} selected" if plan.selected is not None else ""
+    lines.append(f"{cells} × {plan.repeats} repeats: {cost.nodes} nodes{among}, {cost.cached} known already")
+    if lacking := _lacking(plan, chosen, cached):
+        shown = ", ".join(f"`{label}`" for label in lacking[:5]) + (", …" if len(lacking) > 5 else "")
+        lines.append(
+            f"the selection rests on {shown}, neither selected nor known: put a `+` in front to select that too"
+        )
     if cost.queries:
         lines.append(f"questions to targets that count them: up to {cost.queries:,}")
     if cost.unknown and not cost.seconds:
@@ -45,12 +53,19 @@ def plan_words(plan: Plan, cost: Cost) -> str:
     return "\n".join(lines)
 
 
+def _lacking(plan: Plan, chosen: frozenset[str], cached: frozenset[str]) -> list[str]:
+    """What a selection rests on without having it, by label."""
+    from mialang.plan.selection import needed_by_selection  # noqa: PLC0415
+
+    nodes = needed_by_selection(plan).values()
+    return list(dict.fromkeys(node.label for node in nodes if not node.passes_on and node.id not in chosen | cached))
+
+
 def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
     """The table of figures, the gates, and where the report is: in the run, unless it was written elsewhere."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    from mialang.report.sections.judgement import rule_view  # noqa: PLC0415
     from mialang.report.summary import figure_words, rows  # noqa: PLC0415
 
     console = Console(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDTH + 40)
@@ -78,6 +93,24 @@ def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
         for word in ("note", "help"):
             if failure[word]:
                 say(f"  = {word}: {failure[word]}", stream)
+    _say_gates(record, stream)
+    nodes = record.outcome.get("nodes", {})
+    cached = sum(each["cached"] for each in nodes.values())
+    seconds = float(record.outcome.get("seconds", 0))
+    if left := record.outcome.get("unfinished"):
+        say(
+            f"\n{len(left)} nodes were left undone: the time budget was spent. Running again goes on from here.", stream
+        )
+    for line in _selection_words(record):
+        say(line, stream)
+    say("", stream)
+    say(f"{len(nodes) - cached} nodes computed, {cached} known already, in {duration(seconds)}", stream)
+    say(f"report: {written or record.run.folder / 'report.html'}", stream)
+
+
+def _say_gates(record: Record, stream: TextIO) -> None:
+    from mialang.report.sections.judgement import rule_view  # noqa: PLC0415
+
     for gate in record.verdict.gates:
         say(
             coloured(gate.status.upper(), gate.status, stream)
@@ -92,16 +125,24 @@ def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
             for cell in view.cells:
                 if cell.mark.word != "pass":
                     say(f"               {cell.words}", stream)
-    nodes = record.outcome.get("nodes", {})
-    cached = sum(each["cached"] for each in nodes.values())
-    seconds = float(record.outcome.get("seconds", 0))
-    if left := record.outcome.get("unfinished"):
-        say(
-            f"\n{len(left)} nodes were left undone: the time budget was spent. Running again goes on from here.", stream
+
+
+def _selection_words(record: Record) -> list[str]:
+    plan = record.plan
+    if plan.selected is None:
+        return []
+    steps = sum(not node.passes_on for node in plan.nodes.values())
+    lines = [f"\n{len(plan.selected)} of {steps} nodes were selected; the rest of the audit was not evaluated."]
+    missing = record.outcome.get("lacking", {})
+    left = [name for name in plan.selected if name in missing]
+    if left:
+        labels = dict.fromkeys(plan.nodes[missing[name]].label for name in left)
+        shown = ", ".join(f"`{label}`" for label in list(labels)[:5]) + (", …" if len(labels) > 5 else "")
+        lines.append(
+            f"{len(left)} of them could not be run: they rest on {shown}, neither selected nor known. "
+            "Put a `+` in front of a name to select what it needs too."
         )
-    say("", stream)
-    say(f"{len(nodes) - cached} nodes computed, {cached} known already, in {duration(seconds)}", stream)
-    say(f"report: {written or record.run.folder / 'report.html'}", stream)
+    return lines
 
 
 # -- attacks -------------------------------------------------------------------------------------------------------

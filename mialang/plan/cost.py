@@ -15,8 +15,8 @@ class Cost:
     """An estimate.
 
     Attributes:
-        nodes: how many nodes there are.
-        cached: how many are in the store already.
+        nodes: how many nodes there are, or were selected.
+        cached: how many of them are in the store already.
         seconds: running time of the others.
         unknown: how many of the others have no estimate.
         queries: upper bound on questions to targets that count them, all attacks together.
@@ -39,16 +39,19 @@ def estimate(plan: Plan, cached: frozenset[str] = frozenset(), measured: Mapping
     """
     measured = measured or {}
     seconds, unknown = 0.0, 0
-    for node in plan.nodes.values():
-        if node.id in cached or node.passes_on:
+    steps = [node for node in plan.nodes.values() if not node.passes_on]
+    if plan.selected is not None:
+        chosen = frozenset(plan.selected)
+        steps = [node for node in steps if node.id in chosen]
+    for node in steps:
+        if node.id in cached:
             continue
         known = measured.get(node.operator, node.seconds)
         if known is None:
             unknown += 1
         else:
             seconds += known
-    queries = sum(node.queries or 0 for node in plan.nodes.values())
-    steps = [node for node in plan.nodes.values() if not node.passes_on]
+    queries = sum(node.queries or 0 for node in steps)
     return Cost(len(steps), sum(node.id in cached for node in steps), seconds, unknown, queries)
 
 

@@ -106,7 +106,11 @@ class Arm(Frozen):
 
 
 class Reading(Frozen):
-    """Where one value of a measurement is found: cell, repeat, and for attacks the instance and the arm."""
+    """Where one value of a measurement is found: cell, repeat, and for attacks the instance and the arm.
+
+    Attributes:
+        selected: whether it is wanted; what is not wanted is not evaluated.
+    """
 
     measurement: str
     cell: dict[str, int]
@@ -116,6 +120,7 @@ class Reading(Frozen):
     baseline: str = ""
     node: str | None
     reason: str = ""
+    selected: bool = True
 
 
 class MeasurementPlan(Frozen):

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 
 from mialang.diagnostics import Diagnostic, did_you_mean, error
-from mialang.plan.model import Node, Plan
+from mialang.plan.model import Node, Plan, Reading
 
 CODE = "E0802"
 
@@ -26,6 +26,15 @@ class Past:
     undone: frozenset[str]
 
 
+@dataclass(frozen=True)
+class _Cell:
+    """A cell that is wanted, with all that it rests on."""
+
+    places: _Places
+    nodes: set[str]
+
+
+_Places = dict[str, set[int]]  # by axis, the places in the matrix
 Look = Callable[[str], Past | Diagnostic]  # a run by its name, or why there is none
 
 
@@ -42,12 +51,14 @@ def select(plan: Plan, wanted: Sequence[str], look: Look) -> tuple[Plan, list[Di
         look: reads an earlier run.
 
     Returns:
-        The plan, and findings; with findings the plan is as it was.
+        The plan, and findings; with findings the plan is as it was. Readings in cells that are not wanted are marked too.
     """
     if not wanted:
         return plan, []
     graph = _Graph(plan)
     chosen: set[str] = set()
+    whole: set[str] = set()  # chosen for themselves, in whatever cell they are read
+    cells: list[_Places] = []
     found: list[Diagnostic] = []
     for expression in wanted:
         text = expression.strip()
@@ -56,18 +67,31 @@ def select(plan: Plan, wanted: Sequence[str], look: Look) -> tuple[Plan, list[Di
         if isinstance(named, Diagnostic):
             found.append(named)
             continue
-        chosen |= named
+        if isinstance(named, _Cell):
+            cells.append(named.places)
+            chosen |= named.nodes
+            continue
+        whole |= named
         if text.startswith("+"):
-            chosen |= graph.needed(named)
+            whole |= graph.needed(named)
         if text.endswith("+"):
-            chosen |= graph.needing(named)
+            whole |= graph.needing(named)
+    chosen |= whole
     steps = [name for name, node in plan.nodes.items() if name in chosen and not node.passes_on]
     if not found and not steps:
         shown = ", ".join(f"`{each}`" for each in wanted)
         found.append(error(CODE, f"nothing is selected by {shown}: it computes nothing itself").help(
             "put a `+` behind it to select what needs it, or in front for what it needs"
         ))  # fmt: skip
-    return (plan, found) if found else (plan.model_copy(update={"selected": tuple(steps)}), [])
+    if found:
+        return plan, found
+
+    def wants(reading: Reading) -> bool:
+        return reading.node in whole or any(_lies(reading.cell, places) for places in cells)
+
+    # Two cells may be read from one node, and only one of them be selected.
+    readings = tuple(each if wants(each) else each.model_copy(update={"selected": False}) for each in plan.readings)
+    return plan.model_copy(update={"selected": tuple(steps), "readings": readings}), []
 
 
 def needed_by_selection(plan: Plan) -> dict[str, Node]:
@@ -110,7 +134,7 @@ def _reached(names: Iterable[str], edges: Mapping[str, list[str]]) -> set[str]:
     return reached
 
 
-def _named(core: str, graph: _Graph, look: Look) -> set[str] | Diagnostic:
+def _named(core: str, graph: _Graph, look: Look) -> set[str] | _Cell | Diagnostic:
     method, colon, rest = core.partition(":")
     if not colon:
         return _by_name(core, graph)
@@ -193,10 +217,10 @@ def _by_kind(kind: str, plan: Plan) -> set[str] | Diagnostic:
     return error(CODE, f"no node of this audit is or makes `{kind}`").help(did_you_mean(kind, known))
 
 
-def _by_cell(text: str, graph: _Graph) -> set[str] | Diagnostic:
+def _by_cell(text: str, graph: _Graph) -> _Cell | Diagnostic:
     """Everything that the cell rests on: what does not vary along an axis belongs to all its cells."""
     plan = graph.plan
-    places: dict[str, set[int]] = {}
+    places: _Places = {}
     for part in text.split("&"):
         axis, sign, value = (each.strip() for each in part.partition("="))
         if not sign or not axis:
@@ -218,7 +242,7 @@ def _by_cell(text: str, graph: _Graph) -> set[str] | Diagnostic:
         places[axis] &= found
     arms = [arm.node for arm in plan.arms if _lies(arm.cell, places)]
     readings = [reading.node for reading in plan.readings if _lies(reading.cell, places)]
-    return graph.needed(name for name in (*arms, *readings) if name is not None)
+    return _Cell(places, graph.needed(name for name in (*arms, *readings) if name is not None))
 
 
 def _example(plan: Plan) -> str:

@@ -53,7 +53,7 @@ class Evidence:
         values: results of metric nodes, by node.
         failures: nodes without a result, with the reason.
         unfinished: nodes that were left undone because the time budget was spent.
-        unselected: nodes that were not evaluated in a run of a selection, with the reason.
+        lacking: nodes that could not be run in a run of a selection, with the reason.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class Evidence:
         values: Mapping[str, Json],
         failures: Mapping[str, str],
         unfinished: frozenset[str] = frozenset(),
-        unselected: Mapping[str, str] | None = None,
+        lacking: Mapping[str, str] | None = None,
     ) -> None:
         self._unfinished = unfinished
-        self._unselected = unselected or {}
+        self._lacking = lacking or {}
         self.plan = plan
         self._values = values
         self._failures = failures
@@ -122,8 +122,10 @@ class Evidence:
             if reading.node is None:
                 kind: Any = "not evaluated" if arm == "attack" else "not available"
                 return Missing(kind, reading.reason)
-            if reading.node in self._unselected:
-                return Missing("not evaluated", self._unselected[reading.node])
+            if not reading.selected:
+                return Missing("not evaluated", "it was not selected")
+            if reading.node in self._lacking:
+                return Missing("not evaluated", self._lacking[reading.node])
             if reading.node in self._unfinished:
                 return Missing("not available", "the time budget was spent before it was measured")
             if reading.node not in self._values:

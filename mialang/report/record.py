@@ -64,24 +64,19 @@ class Record:
         return failures
 
     @cached_property
-    def unselected(self) -> dict[str, str]:
-        """Why nodes were not evaluated in a run of a selection."""
-        if self.plan.selected is None:
-            return {}
-        chosen = set(self.plan.selected)
-        found = {name: "it was not selected" for name in self.plan.nodes if name not in chosen}
-        for name, missing in self.outcome.get("lacking", {}).items():
-            if name in chosen:
-                label = self.plan.nodes[missing].label
-                found[name] = f"it rests on `{label}`, which is neither selected nor known"
-        return found
+    def lacking(self) -> dict[str, str]:
+        """Why nodes that were selected could not be run: what they rest on is neither selected nor known."""
+        return {
+            name: f"it rests on `{self.plan.nodes[missing].label}`, which is neither selected nor known"
+            for name, missing in self.outcome.get("lacking", {}).items()
+        }
 
     @cached_property
     def evidence(self) -> Evidence:
         """What was measured."""
         values = {name: action.value for name, action in self.actions.items() if action.kind == "measurement"}
         unfinished = frozenset(self.outcome.get("unfinished", ()))
-        return Evidence(self.plan, values, self.reasons, unfinished, self.unselected)
+        return Evidence(self.plan, values, self.reasons, unfinished, self.lacking)
 
     @cached_property
     def verdict(self) -> Verdict:

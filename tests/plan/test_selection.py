@@ -72,6 +72,18 @@ def test_several_expressions_add_up(wanted: list[str]) -> None:
     assert chosen(*wanted) == set.union(*(chosen(each) for each in wanted))
 
 
+def test_cells_that_share_a_node_are_told_apart() -> None:
+    matrix = "matrix { defense = [none(), round_scores()]  repeat = 5 }"
+    shared = lower(sound(spec(matrix=matrix, gate='gate "g" { require leak.gain.top1 <= 90 % }')))
+    made, found = select(shared, ["cell:defense=none()"], nobody)
+    assert found == []
+    leak = [reading for reading in made.readings if reading.measurement == "leak"]
+    assert {reading.node for reading in leak if reading.selected} == {reading.node for reading in leak}
+    assert {reading.cell["defense"] for reading in leak if reading.selected} == {0}
+    by_name, _ = select(shared, ["leak"], nobody)
+    assert all(reading.selected for reading in by_name.readings if reading.measurement == "leak")
+
+
 def test_no_expression_selects_everything() -> None:
     made, found = select(plan(), (), nobody)
     assert made == plan()
@@ -105,6 +117,7 @@ def test_a_cell_brings_all_that_it_rests_on_and_no_other_cell() -> None:
     outside = {reading.node for reading in plan().readings if reading.cell.get("defense", 0) != 0} - inside
     assert inside <= set(made.selected)
     assert not outside & set(made.selected)
+    assert all(reading.selected == (reading.cell.get("defense", 0) == 0) for reading in made.readings)
     assert chosen("cell:defense=none") == chosen("cell: defense = none( )") == set(made.selected)
     assert chosen("cell:defense=none()", "cell:defense=negative_label_smoothing") == steps(set(plan().nodes))
 

@@ -1,0 +1,55 @@
+"""`--select`: expressions in, a plan with what is wanted of it out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mialang.cli.console import Exit, show_findings, store_folder
+from mialang.diagnostics import Diagnostic, error
+
+if TYPE_CHECKING:
+    from mialang.plan.model import Plan
+    from mialang.plan.selection import Past
+
+SelectOption = Annotated[
+    list[str],
+    typer.Option(
+        "--select",
+        help="Only a part: NAME, +NAME with what it needs, NAME+ with what needs it, kind:attack, cell:AXIS=VALUE, "
+        "changed:RUN, failed:RUN. Given again, it adds up.",
+        metavar="WHAT",
+    ),
+]
+
+
+def selected(plan: Plan, wanted: list[str], store: Path | None) -> Plan:
+    """Mark what is wanted of a plan; end where an expression selects nothing."""
+    from mialang.plan.selection import select  # noqa: PLC0415
+
+    made, findings = select(plan, wanted, lambda name: _past(store_folder(store), name))
+    if findings:
+        show_findings(findings, sys.stderr)
+        raise typer.Exit(Exit.SPEC_WRONG)
+    return made
+
+
+def _past(folder: Path, name: str) -> Past | Diagnostic:
+    """An earlier run, as far as a selection asks for it."""
+    from mialang.engine.runs import Run  # noqa: PLC0415
+    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
+    from mialang.plan.selection import Past  # noqa: PLC0415
+
+    store = Store(folder)
+    try:
+        run = Run.find(store.readable(), name)
+        nodes, outcome = run.plan().nodes, run.outcome()
+    except StoreError as problem:
+        return error("E0811", str(problem)).help("runs are listed in `runs/` of the store; `last` is the newest")
+    made = outcome.get("nodes", {})
+    stale = {each for each, what in made.items() if store.find(what["key"])[0] is None}
+    undone = {each for each, node in nodes.items() if each not in made and not node.passes_on}
+    return Past(frozenset(nodes.keys() - stale), frozenset(undone))
