@@ -40,6 +40,7 @@ class Format(StrEnum):
 
 
 STATUS = {"pass": Exit.PASS, "fail": Exit.GATE_FAILED, "inconclusive": Exit.INCONCLUSIVE, "error": Exit.BROKEN}
+ASKS_NOTHING = "E0702"
 MOST_FILES = 5  # that are named where one is not found
 COLOURS = {"error": "31", "warning": "33", "pass": "32", "fail": "31", "inconclusive": "33"}
 
@@ -152,8 +153,15 @@ def settings_of(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def checked(path: Path, pairs: Sequence[str], stream: TextIO) -> tuple[Audit, list[Diagnostic]]:
-    """Read and check a spec; show what is found, and end where there is an error. What is left is warnings."""
+def checked(path: Path, pairs: Sequence[str], stream: TextIO, *, whole: bool = True) -> tuple[Audit, list[Diagnostic]]:
+    """Read and check a spec; show what is found, and end where there is an error. What is left is warnings.
+
+    Args:
+        path: of the spec.
+        pairs: settings of its parameters.
+        stream: where findings are shown.
+        whole: whether it must ask something; otherwise a threat alone will do.
+    """
     from mialang.meaning.check import check  # noqa: PLC0415 - `--help` and `--version` wait for nothing
 
     source, problem = read_source(path)
@@ -162,6 +170,8 @@ def checked(path: Path, pairs: Sequence[str], stream: TextIO) -> tuple[Audit, li
         show_findings([problem], stream)
         raise typer.Exit(Exit.SPEC_WRONG)
     audit, findings = check(source, path, settings_of(pairs))
+    if not whole:
+        findings = [finding for finding in findings if finding.code != ASKS_NOTHING]
     show_findings(findings, stream)
     if audit is None or any(finding.is_error for finding in findings):
         say(f"{path}: {count_words(findings)}", stream)

@@ -1,19 +1,46 @@
-"""Commands that look: `report`, `attacks`, `why`."""
+"""Commands that look: `report`, `attacks`."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mialang.cli.console import Exit, checked, refuse, say, store_folder
 from mialang.cli.planning import StoreOption
-from mialang.diagnostics import did_you_mean
+from mialang.diagnostics import closest, did_you_mean
 
+if TYPE_CHECKING:
+    from mialang.report.record import Record
+
+RUN_AGAIN = "run its spec again: what is finished is kept"
 RunName = Annotated[str, typer.Argument(help="A run's name, its beginning, or `last`.", metavar="RUN")]
+
+
+def _record(store: Path | None, name: str) -> Record:
+    """A run by its name; end where there is none, or where it cannot be read."""
+    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
+    from mialang.report.record import Record  # noqa: PLC0415
+
+    keep = Store(store_folder(store))
+    known = sorted(each.name for each in (keep.root / "runs").glob("*"))
+    if not known:
+        refuse(
+            f"no run is kept in `{keep.root}`",
+            "`mialang run SPEC` makes one; `--store DIR` looks elsewhere",
+            number="E0811",
+        )
+    try:
+        return Record.load(keep, name)
+    except StoreError as problem:
+        near = closest(name, known)
+        help_ = f"did you mean `{near[0]}`?" if near else f"the newest run is `{known[-1]}`, and `last` stands for it"
+        refuse(str(problem), help_, number="E0811")
+    except (ValueError, KeyError, OSError):
+        refuse(f"the run `{name}` is damaged: its plan or outcome cannot be read", RUN_AGAIN, Exit.BROKEN, "E0811")
 
 
 def report(  # noqa: PLR0913 - one per option
@@ -37,20 +64,16 @@ def report(  # noqa: PLR0913 - one per option
     """
     from mialang.cli.words import summary_words  # noqa: PLC0415
     from mialang.engine.files import write_whole  # noqa: PLC0415
-    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
+    from mialang.engine.store import StoreError  # noqa: PLC0415
     from mialang.report.junit import as_junit  # noqa: PLC0415
     from mialang.report.page import as_page  # noqa: PLC0415
-    from mialang.report.record import Record  # noqa: PLC0415
     from mialang.report.sarif import as_sarif  # noqa: PLC0415
 
-    try:
-        record = Record.load(Store(store_folder(store)), run)
-    except StoreError as problem:
-        refuse(str(problem), "runs are listed in `runs/` of the store; `last` is the newest", Exit.SPEC_WRONG, "E0811")
+    record = _record(store, run)
     if not record.outcome:
         refuse(
             f"the run `{record.run.id}` never ended",
-            "run its spec again: what is finished is kept",
+            RUN_AGAIN,
             Exit.BROKEN,
             "E0811",
         )
@@ -62,6 +85,8 @@ def report(  # noqa: PLR0913 - one per option
             write_whole(sarif, json.dumps(as_sarif(record), indent=1).encode())
         if junit is not None:
             write_whole(junit, as_junit(record).encode())
+    except StoreError as problem:
+        refuse(str(problem), "run its spec again: what is missing or damaged is computed anew", Exit.BROKEN, "E0810")
     except OSError as problem:
         refuse(f"the report cannot be written: {problem.strerror}", "choose a place that you may write to", Exit.BROKEN)
     written = [path for path in (page, sarif, junit) if path is not None]
@@ -80,37 +105,16 @@ def attacks(
         say(attack_words())
         return
     path, _, name = against.partition("#")
-    audit, _ = checked(Path(path), (), sys.stderr)
+    audit, _ = checked(Path(path), (), sys.stderr, whole=False)
     if not name and len(audit.threats) == 1:
         name = next(iter(audit.threats))
     if name not in audit.threats:
-        refuse(f"`{path}` has no threat `{name}`", did_you_mean(name, audit.threats), Exit.SPEC_WRONG, "E0201")
+        title = f"`{path}` has no threat `{name}`" if name else f"`{path}` has {len(audit.threats)} threats"
+        known = f"write `--against {path}#THREAT`; threats are {', '.join(f'`{each}`' for each in audit.threats)}"
+        refuse(
+            title, (did_you_mean(name, audit.threats) if name else known) or "write a `threat` block", number="E0802"
+        )
     say(fit_words(audit, audit.threats[name]))
 
 
-def why(
-    run: RunName,
-    node: Annotated[str, typer.Argument(help="A node, or the beginning of its name or label.", metavar="NODE")],
-    store: StoreOption = None,
-) -> None:
-    """Say what a node of a run is, what it rests on, what it found, and why it was or was not computed."""
-    from mialang.cli.words import why_words  # noqa: PLC0415
-    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
-    from mialang.report.record import Record  # noqa: PLC0415
-
-    try:
-        record = Record.load(Store(store_folder(store)), run)
-    except StoreError as problem:
-        refuse(str(problem), "runs are listed in `runs/` of the store; `last` is the newest", Exit.SPEC_WRONG, "E0811")
-    nodes = record.plan.nodes
-    found = [name for name in nodes if name == node] or [name for name in nodes if name.startswith(node)]
-    if not found:
-        labels = {each.label for each in nodes.values()}
-        refuse(f"the run has no node `{node}`", did_you_mean(node, labels | set(nodes)), Exit.SPEC_WRONG, "E0811")
-    for name in found[:10]:
-        say(why_words(record, name))
-    if len(found) > 10:
-        say(f"… and {len(found) - 10} more nodes that begin with `{node}`")
-
-
-COMMANDS = (report, attacks, why)
+COMMANDS = (report, attacks)

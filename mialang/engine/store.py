@@ -202,7 +202,9 @@ class Store:
             raise self._unwritable(problem) from problem
 
     def _unwritable(self, problem: OSError) -> UnwritableError:
-        return UnwritableError(f"the store `{self.root}` cannot be written: {problem.strerror}")
+        in_the_way = isinstance(problem, FileExistsError | NotADirectoryError)
+        reason = "a file stands where a folder belongs" if in_the_way else problem.strerror
+        return UnwritableError(f"the store `{self.root}` cannot be written: {reason}")
 
 
 def value_digest(value: Json) -> str:

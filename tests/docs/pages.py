@@ -1,7 +1,7 @@
 """The pages about findings: how one is read, and how it is held against what the program says.
 
 A page holds, in this order: a title `# CODE: …`, prose, the files of a bad audit in fenced blocks, a `console` block with
-one command and all that it says, and the way out: a `diff` block that mends one of the files, or a sentence.
+one command and all that it says, and the way out: a `diff` block that mends the audit (`@@` between its places), or a sentence.
 A fenced block is a file if its first line names one (```` ```json plan.json ````); a `mia` block without a name is `audit.mia`, and
 a `bytes` block stands for what cannot be shown, with escapes as Python writes them.
 """
@@ -34,7 +34,7 @@ class Page:
         files: the bad audit, by name.
         command: what is asked, without `$`.
         said: what the page claims the answer to be.
-        change: old and new text of a file of the audit; None where the way out is a sentence.
+        changes: pairs of old and new text that mend the audit; none where the way out is a sentence.
     """
 
     path: Path
@@ -44,16 +44,19 @@ class Page:
     files: Mapping[str, bytes]
     command: str
     said: str
-    change: tuple[str, str] | None
+    changes: tuple[tuple[str, str], ...]
 
     @property
     def mended(self) -> dict[str, bytes]:
-        """The files after the change."""
-        assert self.change is not None
-        old, new = (each.encode() for each in self.change)
-        holding = [name for name, text in self.files.items() if text.count(old) == 1]
-        assert len(holding) == 1, f"the diff of {self.path.name} fits {len(holding)} places, and one is needed: {old!r}"
-        return {**self.files, holding[0]: self.files[holding[0]].replace(old, new)}
+        """The files after the changes."""
+        files = dict(self.files)
+        for old, new in ((before.encode(), after.encode()) for before, after in self.changes):
+            holding = [name for name, text in files.items() if (b"\n" + text).count(b"\n" + old) == 1]
+            assert len(holding) == 1, (
+                f"a diff of {self.path.name} fits {len(holding)} places, and one is needed: {old!r}"
+            )
+            files[holding[0]] = (b"\n" + files[holding[0]]).replace(b"\n" + old, b"\n" + new)[1:]
+        return files
 
 
 def read(path: Path) -> Page:
@@ -62,7 +65,8 @@ def read(path: Path) -> Page:
     head = re.match(r"# (?P<code>[EW]\d{4}): (?P<title>.+)\n", text)
     assert head is not None, f"{path.name} begins with `# CODE: title`"
     files: dict[str, bytes] = {}
-    command, said, change = "", "", None
+    command, said = "", ""
+    changes: tuple[tuple[str, str], ...] = ()
     for block in FENCED.finditer(text):
         match block["language"]:
             case "console":
@@ -70,14 +74,14 @@ def read(path: Path) -> Page:
                 first, _, said = block["text"].partition("\n")
                 command = first.removeprefix("$ ")
             case "diff":
-                change = _change(block["text"])
+                changes = tuple(_change(part) for part in block["text"].split("@@\n"))
             case "mia":
                 files[block["name"] or SPEC] = block["text"].encode()
             case "bytes":
                 files[block["name"]] = block["text"].encode("latin-1").decode("unicode_escape").encode("latin-1")
             case _ if block["name"]:
                 files[block["name"]] = block["text"].encode()
-    return Page(path, head["code"], head["title"], FENCED.sub("", text), files, command, said, change)
+    return Page(path, head["code"], head["title"], FENCED.sub("", text), files, command, said, changes)
 
 
 def _change(text: str) -> tuple[str, str]:

@@ -248,7 +248,9 @@ def _some_applies(audit: Audit, attack: Attack, threat: Threat) -> Iterator[Diag
             yield (
                 error("E0305", f"no imported recipe applies to threat `{threat.name}`", attack.span)
                 .also(threat.spans[""], "the threat")
-                .help("import recipes that fit; `mialang attacks --against SPEC#THREAT` lists them")
+                .help(
+                    f"import recipes that fit; `mialang attacks --against {audit.source.name}#{threat.name}` lists them"
+                )
             )
             return
 

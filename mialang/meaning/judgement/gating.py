@@ -119,6 +119,7 @@ def thresholds_can_be_reached(audit: Audit) -> Iterator[Diagnostic]:
                 and sign in ("<=", "<")
                 and metric.sort == "leakage"
                 and audit.complete("matrix")
+                and audit.matrix.repeat > 1  # a single run has no bound at all, which is told
             ):
                 yield from _too_few(audit, rule, reading, threshold)
 
@@ -234,6 +235,7 @@ def utility_speaks_of_the_defended_model(audit: Audit) -> Iterator[Diagnostic]:
                     yield (
                         warning("W0607", f"`{measurement.name}` speaks of the undefended model", measurement.span,
                                 f"`{value.label}` is what it was before the defense")
+                        .also(threat.spans["defense"], "the defense")
                         .note("a defense that ruins the model would not be seen")
                         .help(f"write `{threat.name}.target`, the model behind the defense")
                     )  # fmt: skip

@@ -127,6 +127,7 @@ def judges_know_the_classes(audit: Audit) -> Iterator[Diagnostic]:
                         "judged by it",
                     )
                     .also(threat.spans["target"], "attacked here")
+                    .also(judge.span or measurement.span, "the judge")
                     .note("a class that the judge cannot name is never recognised, whatever came back")
                     .help("train the judge on records of every class of the target")
                 )
@@ -153,6 +154,7 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
         yield (
             error("E0502", f"the judge `{name}` is made from the model under attack", measurement.span, "judged by it")
             .also(threat.spans["target"], "attacked here")
+            .also(judge.span or measurement.span, "the judge")
             .note("a student repeats its teacher's mistakes, so a reconstruction that fools one fools the other")
             .help("train the judge on data of its own, not on the target's answers")
         )
@@ -166,6 +168,7 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
                 "same architecture, same data",
             )
             .also(threat.spans["target"], "attacked here")
+            .also(judge.span or measurement.span, "the judge")
             .note("twins share their mistakes, so a reconstruction that fools one fools the other")
             .help("give the judge another architecture")
         )
