@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import mialang
-from mialang.cli import look, planning, running, writing
+from mialang.cli import comparing, explaining, look, planning, running, writing
 from mialang.cli.console import Exit, show_findings
 from mialang.cli.usage import UnusableError, usage_finding
 from mialang.diagnostics import did_you_mean, error
@@ -42,7 +42,7 @@ app = typer.Typer(
     epilog="Begin with: mialang init && mialang check audit.mia && mialang run audit.mia. "
     "Exit: 0 pass, 1 a gate failed, 2 the spec is wrong, 3 inconclusive, 4 something broke.",
 )
-for module in (writing, planning, running, look):
+for module in (writing, planning, running, look, explaining, comparing):
     for command in module.COMMANDS:
         app.command(command.__name__.rstrip("_"))(command)
 

@@ -1,8 +1,7 @@
-"""What commands say: a plan, a run's summary, fitting attacks, a node's reasons."""
+"""What commands say: a plan, a run's summary, fitting attacks."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
@@ -202,60 +201,4 @@ def fit_words(audit: Audit, threat: Threat) -> str:
     return "\n".join(lines)
 
 
-# -- why -----------------------------------------------------------------------------------------------------------
-
-
-def why_words(record: Record, name: str) -> str:
-    """A node: what it is, what it rests on, what became of it."""
-    node = record.plan.nodes[name]
-    lines = [f"{name}", f"  {node.operator} version {node.version}, {node.role}"]
-    if node.python:
-        lines.append(f"  does {node.python}")
-    if node.repeat is not None:
-        lines.append(f"  belongs to repeat {node.repeat + 1} of {record.plan.repeats}")
-    if node.seed is not None:
-        lines.append(f"  draws with seed {node.seed}")
-    lines.append(f"  parameters: {json.dumps(_plain(node.params))}")
-    lines.extend(f"  rests on {source}" for source in node.inputs)
-    lines.extend(f"  runs only after {source}" for source in node.after)
-    lines.append(f"  {_fate(record, name)}")
-    action = record.actions.get(name)
-    if action is not None:
-        evidence = action.evidence
-        lines.append(f"  took {duration(float(evidence.get('seconds', 0)))} on {evidence.get('threads')} threads")
-        if "asked" in evidence:
-            lines.append(
-                f"  asked the target {evidence['asked']:,} questions; {evidence.get('refused', 0):,} were refused"
-            )
-        for fact, value in evidence.get("notes", {}).items():
-            lines.append(f"  noted {fact} = {value}")
-    return "\n".join(lines) + "\n"
-
-
-def _fate(record: Record, name: str) -> str:
-    made = record.outcome.get("nodes", {}).get(name)
-    if made is not None:
-        how = "was known already" if made["cached"] else "was computed"
-        return f"{how}: key {made['key'][:12]}, result {made['output'][:12]}"
-    if name in record.outcome.get("failures", {}):
-        failure = record.outcome["failures"][name]
-        return f"failed: {failure['title']}" + (f"\n  note: {failure['note']}" if failure["note"] else "")
-    if name in record.outcome.get("skipped", {}):
-        return f"was skipped because {record.outcome['skipped'][name]} failed"
-    return "passes on what it was given" if record.plan.nodes[name].passes_on else "was not reached"
-
-
-def _plain(params: object) -> object:
-    """Parameters without the inputs, which are listed apart."""
-    if isinstance(params, dict):
-        return {
-            name: _plain(value)
-            for name, value in params.items()
-            if not (isinstance(value, dict) and {"$node", "$model", "$handle"} & value.keys())
-        }
-    if isinstance(params, list):
-        return [_plain(each) for each in params]
-    return params
-
-
-__all__ = ["attack_words", "fit_words", "plan_words", "summary_words", "why_words"]
+__all__ = ["attack_words", "fit_words", "plan_words", "summary_words"]
