@@ -45,7 +45,7 @@ def sphere_repulsion(
         starts shared evenly. Classes for which no start was found have no output and stay in `attempted`.
     """
     outputs = starts * len(of.classes)
-    code, labels, drawn = _starts(over, of, starts, outputs * (at_most // 2), run.generator)
+    code, labels, drawn = _starts(over, of, starts, outputs * (at_most // 2), run)
     climb = _Climb(over, of, points, growth, inside, stride, patience, at_most, run)
     asked = torch.full((len(code),), math.ceil(drawn / outputs))
     code, radii, asked = climb(code, labels, torch.full((len(code),), radius), asked)
@@ -63,28 +63,28 @@ def sphere_repulsion(
     )
 
 
-def _starts(
-    over: Space, of: Handle, each: int, limit: int, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor, int]:
+def _starts(over: Space, of: Handle, each: int, limit: int, run: Run) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Return the first `each` codes found per class, their class ids, and how many codes were asked about."""
-    codes, labels, drawn = [], [], 0
-    while drawn < limit:
-        n = min(DRAWS, limit - drawn, limit if of.remaining is None else of.remaining)
-        if n == 0:
+    loop = run.loop("starts", None)
+    kept = loop.kept
+    kept.update(codes=[], labels=[], drawn=0)
+    for _ in loop:
+        n = min(DRAWS, limit - kept["drawn"], limit if of.remaining is None else of.remaining)
+        if n <= 0:
             break
-        code = over.start(n, generator)
-        codes.append(code)
-        labels.append(of.ask("label", over.decode(code)))
-        drawn += n
-        found = torch.cat(labels)
+        code = over.start(n, run.generator)
+        kept["codes"].append(code)
+        kept["labels"].append(of.ask("label", over.decode(code)))
+        kept["drawn"] += n
+        found = torch.cat(kept["labels"])
         if all(int((found == unit).sum()) >= each for unit in of.classes):
             break
-    if not codes:
-        return over.start(1, generator)[:0], torch.empty(0, dtype=torch.long), 0
-    found = torch.cat(labels)
+    if not kept["codes"]:
+        return over.start(1, run.generator)[:0], torch.empty(0, dtype=torch.long), 0
+    found = torch.cat(kept["labels"])
     order = torch.argsort(found, stable=True)
     rows = order[rank_within(found[order]) < each]
-    return torch.cat(codes)[rows], found[rows], drawn
+    return torch.cat(kept["codes"])[rows], found[rows], kept["drawn"]
 
 
 @dataclass
@@ -103,23 +103,27 @@ class _Climb:
         self, code: torch.Tensor, labels: torch.Tensor, radius: torch.Tensor, asked: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return codes, radii and questions asked when every output has stopped."""
-        idle = torch.zeros(len(code), dtype=torch.long)
-        price, rejected, short = self.points + 1, 0, False
-        while True:
+        price = self.points + 1
+        loop = self.run.loop("climb", None)
+        at = loop.kept
+        at.update(code=code, radius=radius, asked=asked, idle=torch.zeros(len(code), dtype=torch.long))
+        at.update(rejected=0, short=False)
+        for _ in loop:
+            code, radius, asked, idle = at["code"], at["radius"], at["asked"], at["idle"]
             rows = torch.nonzero((idle < self.patience) & (asked + price <= self.at_most)).squeeze(1)
-            short = self.of.remaining is not None and self.of.remaining < len(rows) * price
-            if len(rows) == 0 or short:
+            at["short"] = self.of.remaining is not None and self.of.remaining < len(rows) * price
+            if len(rows) == 0 or at["short"]:
                 break
             moved, grown, kept = self._step(code[rows], labels[rows], radius[rows])
             code[rows] = torch.where(kept.reshape(-1, *[1] * (code.dim() - 1)), moved, code[rows])
             radius[rows] = torch.where(grown, radius[rows] * self.growth, radius[rows])
             idle[rows] = torch.where(grown, 0, idle[rows] + 1)
             asked[rows] += price
-            rejected += int((~kept).sum())
+            at["rejected"] += int((~kept).sum())
             self.run.progress(int(asked.sum()), self.at_most * len(asked), radius=float(radius.mean()))
-        self.run.note("steps_rejected", rejected)
-        self.run.note("stopped_by_access_budget", short)
-        return code, radius, asked
+        self.run.note("steps_rejected", at["rejected"])
+        self.run.note("stopped_by_access_budget", at["short"])
+        return at["code"], at["radius"], at["asked"]
 
     def _step(
         self, code: torch.Tensor, labels: torch.Tensor, radius: torch.Tensor

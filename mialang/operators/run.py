@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 
+from mialang.operators.checkpoints import Keeper, Loop, Nowhere, Part, kept_before
 from mialang.operators.errors import OperatorError
 
 Json: TypeAlias = Any  # a recursive alias for JSON values buys little and costs a cast at every use
@@ -32,6 +34,8 @@ class Run:
         listener: receives `(done, total, figures)` on every `progress`.
         notes: facts kept as evidence, filled by `note`.
         files: external files that the step read, filled by `find`.
+        keeper: keeps the state of loops, so that a step that was interrupted goes on.
+        loops: the loops of the step so far, filled by `loop`.
     """
 
     seed: int
@@ -40,6 +44,8 @@ class Run:
     listener: Listener = _silent
     notes: dict[str, Json] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
+    keeper: Keeper = field(default_factory=Nowhere)
+    loops: list[Loop] = field(default_factory=list)
     generator: torch.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +58,23 @@ class Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             yield
+
+    def loop(self, name: str, total: int | None, **parts: Part) -> Loop:
+        """Return a loop that a step which was interrupted takes up again where it was; see `Loop`.
+
+        Args:
+            name: of the loop; a second one of that name is numbered.
+            total: how many steps it has; None = until its body leaves it.
+            parts: networks, optimisers and whatever else has a `state_dict`, by name.
+        """
+        before = sum(loop.name.partition(" #")[0] == name for loop in self.loops)
+        self.loops.append(Loop(self, f"{name} #{before + 1}" if before else name, total, parts))
+        return self.loops[-1]
+
+    @cached_property
+    def resumed(self) -> dict[str, Json]:
+        """What the loops of the step kept in an earlier process, by name."""
+        return kept_before(self)
 
     def progress(self, done: int, total: int, **figures: float) -> None:
         """Report that `done` of `total` units of work are finished."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import torch
@@ -88,30 +87,36 @@ class _Search:
 
     def __call__(self, code: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes and their costs after the last step, or at the lowest cost seen."""
-        state = self.by.start(code)
-        active = torch.ones(len(code), dtype=torch.bool, device=code.device)
-        best_code, best_cost = code.clone(), torch.full((len(code),), torch.inf, device=code.device)
-        window: deque[torch.Tensor] = deque(maxlen=self.until.window if self.until else 0)
-        for step in range(self.steps):
+        loop = self.run.loop(f"search {self.chunk}", self.steps)
+        at = loop.kept
+        at.update(
+            code=code,
+            state=self.by.start(code),
+            active=torch.ones(len(code), dtype=torch.bool, device=code.device),
+            best_code=code.clone(),
+            best_cost=torch.full((len(code),), torch.inf, device=code.device),
+            recent=code.new_empty(0, len(code)),
+        )
+        for step in loop:
+            code = at["code"]
             cost, gradient = self._slope(code, labels, step)
             if self.lowest:
-                better = active & (cost < best_cost)
-                best_cost = torch.where(better, cost, best_cost)
-                best_code = torch.where(_wide(better, code), code, best_code)
+                better = at["active"] & (cost < at["best_cost"])
+                at["best_cost"] = torch.where(better, cost, at["best_cost"])
+                at["best_code"] = torch.where(_wide(better, code), code, at["best_code"])
             if self.until is not None:
-                recent = torch.stack(tuple(window)) if window else cost.new_empty(0, len(code))
-                active = active & ~self.until.stops(cost, recent)
-                window.append(cost)
-                if not active.any():
+                at["active"] = at["active"] & ~self.until.stops(cost, at["recent"])
+                at["recent"] = torch.cat([at["recent"], cost[None]])[-self.until.window :]
+                if not at["active"].any():
                     break
-            moved = self.over.project(self.by.step(code, gradient, state))
-            code = torch.where(_wide(active, code), moved, code) if self.until is not None else moved
+            moved = self.over.project(self.by.step(code, gradient, at["state"]))
+            at["code"] = torch.where(_wide(at["active"], code), moved, code) if self.until is not None else moved
             self.run.progress(self.chunk * self.steps + step + 1, self.chunks * self.steps)
-        last = self._cost(code, labels)
+        code, last = at["code"], self._cost(at["code"], labels)
         if not self.lowest:
             return code, last
-        better = last < best_cost
-        return torch.where(_wide(better, code), code, best_code), torch.where(better, last, best_cost)
+        better = last < at["best_cost"]
+        return torch.where(_wide(better, code), code, at["best_code"]), torch.where(better, last, at["best_cost"])
 
     def _slope(self, code: torch.Tensor, labels: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         code = code.detach().requires_grad_()

@@ -89,21 +89,23 @@ def fit(
     per_epoch = max(1, len(inputs) // batch)
     total = schedule.epochs * per_epoch
     decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * step / total)))
-    for epoch in range(schedule.epochs):
-        order = torch.randperm(len(inputs), generator=run.generator)
-        figure = 0.0
-        for step in range(per_epoch):
-            # The last, smaller batch is left out (another one each epoch): batch norm cannot train on one record.
-            rows = order[step * batch : (step + 1) * batch]
-            loss = loss_of(defenses, network(inputs[rows]), columns[rows], epoch, schedule.epochs).mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            decay.step()
-            figure = float(loss.detach())
-            if not math.isfinite(figure):
-                raise diverged("training", epoch * per_epoch + step + 1, total, f"lr = {schedule.lr:g}")
-        run.progress(epoch + 1, schedule.epochs, loss=figure)
+    loop = run.loop("training", total, network=network, optimiser=optimiser, decay=decay)
+    for step in loop:
+        epoch, at = divmod(step, per_epoch)
+        if at == 0:
+            loop.kept["order"] = torch.randperm(len(inputs), generator=run.generator)
+        # The last, smaller batch is left out (another one each epoch): batch norm cannot train on one record.
+        rows = loop.kept["order"][at * batch : (at + 1) * batch]
+        loss = loss_of(defenses, network(inputs[rows]), columns[rows], epoch, schedule.epochs).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        decay.step()
+        figure = float(loss.detach())
+        if not math.isfinite(figure):
+            raise diverged("training", step + 1, total, f"lr = {schedule.lr:g}")
+        if at == per_epoch - 1:
+            run.progress(epoch + 1, schedule.epochs, loss=figure)
     network.to("cpu").eval()
 
 

@@ -33,8 +33,8 @@ class Plain(Space):
 SETTINGS = {"points": 8, "radius": 1.0, "growth": 1.3, "inside": 0.75, "stride": 3.0, "patience": 50}
 
 
-def climbed(target, *, starts=2, at_most=400, seed=1, over=None, **rest):
-    notes = run(seed)
+def climbed(target, *, starts=2, at_most=400, seed=1, over=None, use=None, **rest):
+    notes = use or run(seed)
     made = sphere_repulsion(
         over=over or clamp(space=Plain(), to=3.0),
         of=target,

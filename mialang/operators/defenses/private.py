@@ -84,7 +84,7 @@ def fit_privately(
     )
     accountant = RDPAccountant()
     wrapped.train()
-    for step in range(total):
+    for step in run.loop("training", total, network=network, optimiser=optimiser, accountant=accountant):
         rows = torch.nonzero(torch.rand(len(inputs), generator=run.generator) < rate).squeeze(1)
         optimiser.zero_grad(set_to_none=True)
         epoch = step // per_epoch

@@ -104,22 +104,26 @@ def fit_inverse_decoder(
     by = torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS, amsgrad=True)
     batch = min(batch, len(codes))
     per_epoch = len(codes) // batch
-    error = math.nan
-    for epoch in range(epochs):
-        order = torch.randperm(len(codes), generator=run.generator)
-        total = 0.0
-        for step in range(per_epoch):
-            rows = order[step * batch : (step + 1) * batch]
-            loss = nn.functional.mse_loss(network(codes[rows].to(run.device)), on.inputs[rows].to(run.device))
-            by.zero_grad(set_to_none=True)
-            loss.backward()
-            by.step()
-            total += float(loss.detach())
-        error = total / per_epoch
-        if not math.isfinite(error):
-            raise diverged("the decoder", (epoch + 1) * per_epoch, epochs * per_epoch, f"lr = {lr:g}")
-        run.progress(epoch + 1, epochs, error=error)
-    run.note("error", error)
+    loop = run.loop("decoder", epochs * per_epoch, network=network, optimiser=by)
+    kept = loop.kept
+    kept.update(error=math.nan)
+    for step in loop:
+        epoch, at = divmod(step, per_epoch)
+        if at == 0:
+            kept.update(order=torch.randperm(len(codes), generator=run.generator), total=0.0)
+        rows = kept["order"][at * batch : (at + 1) * batch]
+        loss = nn.functional.mse_loss(network(codes[rows].to(run.device)), on.inputs[rows].to(run.device))
+        by.zero_grad(set_to_none=True)
+        loss.backward()
+        by.step()
+        kept["total"] += float(loss.detach())
+        if at < per_epoch - 1:
+            continue
+        kept["error"] = kept["total"] / per_epoch
+        if not math.isfinite(kept["error"]):
+            raise diverged("the decoder", step + 1, epochs * per_epoch, f"lr = {lr:g}")
+        run.progress(epoch + 1, epochs, error=kept["error"])
+    run.note("error", kept["error"])
     return Decoder(architecture, classes, shape, m, state_of(network))
 
 

@@ -128,13 +128,14 @@ def wgan_gp(
     pair.to(run.device).train()
     critic_by = torch.optim.Adam(pair.critic.parameters(), lr=lr, betas=BETAS)
     generator_by = torch.optim.Adam(pair.generator.parameters(), lr=lr, betas=BETAS)
-    order, at = torch.randperm(len(pictures), generator=draw), 0
-    figures: dict[str, float] = {}
-    for step in range(1, steps + 1):
-        if at + batch > len(order):
-            order, at = torch.randperm(len(pictures), generator=draw), 0
-        real = pictures[order[at : at + batch]].to(run.device)
-        at += batch
+    loop = run.loop("adversaries", steps, pair=pair, critic_by=critic_by, generator_by=generator_by)
+    kept = loop.kept
+    kept.update(order=torch.randperm(len(pictures), generator=draw), at=0, figures={})
+    for step in (number + 1 for number in loop):
+        if kept["at"] + batch > len(kept["order"]):
+            kept.update(order=torch.randperm(len(pictures), generator=draw), at=0)
+        real = pictures[kept["order"][kept["at"] : kept["at"] + batch]].to(run.device)
+        kept["at"] += batch
         with torch.no_grad():
             fake = pair.generate(torch.randn(batch, latent, generator=draw).to(run.device))
         mixed = torch.rand(batch, *[1] * len(on.shape), generator=draw).to(run.device)
@@ -145,6 +146,7 @@ def wgan_gp(
         critic_by.zero_grad(set_to_none=True)
         loss.backward()
         critic_by.step()
+        figures = kept["figures"]
         figures["distance"] = float(distance.detach())
         if step % critic_steps == 0:
             pair.critic.requires_grad_(False)
@@ -158,7 +160,7 @@ def wgan_gp(
             raise diverged("the GAN", step, steps, f"lr = {lr:g}")
         if step % REPORT_EVERY == 0 or step == steps:
             run.progress(step, steps, **figures)
-    run.note("distance", figures["distance"])
+    run.note("distance", kept["figures"]["distance"])
     return Generator(networks, latent, on.shape, state_of(pair))
 
 
