@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from mialang.engine.codec import read_arrays
+from mialang.engine.store import Store
+from mialang.report.pictures import scaled
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests" / "good" / "tiny.mia"
@@ -53,6 +62,7 @@ def test_a_run_is_a_folder_with_all_its_parts(audited: tuple[Path, dict[str, Any
         "spec.mia", "plan.json", "events.jsonl", "outcome.json", "verdict.json", "report.html",
     }  # fmt: skip
     assert (folder / "spec.mia").read_text() == TINY.read_text()
+    assert "<strong>warning[W0308]</strong>" in (folder / "report.html").read_text()
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert events[0]["event"] == "run started"
     assert events[-1]["event"] == "run ended"
@@ -112,29 +122,102 @@ def test_why_tells_what_a_node_is_and_what_it_found(audited: tuple[Path, dict[st
     assert "did you mean `victim`?" in done.stderr
 
 
-def test_hidden_is_absent_and_revealed_is_there(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    store, _ = audited
-    hidden, shown = tmp_path / "hidden.html", tmp_path / "shown.html"
-    assert mialang("report", "last", "--store", store, "--html", hidden).returncode == 0
-    assert mialang("report", "last", "--store", store, "--html", shown, "--reveal").returncode == 0
-    assert 0 < len(hidden.read_text()) < len(shown.read_text())
+PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+NUMBERS = re.compile(r"(?:-?[0-9.]+(?:e-?[0-9]+)?,\s*){15}")  # a quarter of an image in a row
 
 
-def test_a_query_budget_is_enforced_while_running(tmp_path: Path) -> None:
-    """An operator that asks more than it declared is stopped by its handle."""
-    text = TINY.read_text()
-    done = mialang("plan", TINY, "-o", tmp_path / "plan.json")
+def pictures(page: Path) -> list[Image.Image]:
+    return [Image.open(BytesIO(base64.b64decode(found))) for found in PICTURE.findall(page.read_text())]
+
+
+def whole_pictures(store: Path, run: str) -> dict[str, set[bytes]]:
+    """The private records and all outputs of attacks as bytes of whole images, from the store."""
+    folder = store / "runs" / run
+    plan = json.loads((folder / "plan.json").read_text())
+    nodes = json.loads((folder / "outcome.json").read_text())["nodes"]
+    found: dict[str, set[bytes]] = {"private": set(), "recovered": set()}
+    for name, node in nodes.items():
+        if name in plan["secrets"].values():
+            raw, facts = read_arrays(Store(store), node["output"])
+            found["private"] |= {image.tobytes() for image in np.asarray(scaled(raw["raw"], facts["maximum"]) * 255)
+                                 .round().astype(np.uint8)}  # fmt: skip
+        elif node["kind"] == "candidates":
+            values = read_arrays(Store(store), node["output"])[0]["values"]
+            found["recovered"] |= {image.tobytes() for image in (scaled(values, 1.0) * 255).round().astype(np.uint8)}
+    return found
+
+
+def test_nothing_that_is_written_of_a_run_holds_what_is_hidden(
+    audited: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Page, events, verdict, outcome, plan, SARIF and JUnit: no picture is whole, and no picture is spelled out."""
+    store, verdict = audited
+    folder = store / "runs" / verdict["run"]
+    done = mialang("report", "last", "--store", store, "--sarif", tmp_path / "a.sarif", "--junit", tmp_path / "a.xml")
     assert done.returncode == 0, done.stderr
-    plan = json.loads((tmp_path / "plan.json").read_text())
-    for node in plan["nodes"].values():
-        if node["queries"]:
-            node["queries"] = 3
+    known = whole_pictures(store, verdict["run"])
+    assert len(known["private"]) > 80
+    assert len(known["recovered"]) > 50
+    for path in (*folder.iterdir(), tmp_path / "a.sarif", tmp_path / "a.xml"):
+        text = path.read_text()
+        shown = pictures(path)
+        assert all(max(image.size) <= 4 and len(np.unique(np.asarray(image))) <= 8 for image in shown), path
+        assert bool(shown) == (path.name == "report.html")
+        assert not NUMBERS.search(text), path
+        for image in known["private"] | known["recovered"]:
+            assert base64.b64encode(image).decode() not in text, path
+    assert not NUMBERS.search(done.stdout)
+
+
+def test_what_is_revealed_is_whole(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    store, verdict = audited
+    page = tmp_path / "shown.html"
+    done = mialang("report", "last", "--store", store, "--html", page, "--reveal")
+    assert done.returncode == 0, done.stderr
+    known = whole_pictures(store, verdict["run"])
+    shown = {np.asarray(image).tobytes() for image in pictures(page)}
+    assert shown & known["private"]
+    assert shown & known["recovered"]
+    assert max(map(len, shown)) == 64
+
+
+def test_a_report_is_written_where_it_is_asked_for(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    store, verdict = audited
+    page = store / "runs" / verdict["run"] / "report.html"
+    before = page.stat().st_mtime_ns
+    done = mialang(
+        "report", verdict["run"][:15], "--store", store, "--sarif", tmp_path / "a.sarif", "--junit", tmp_path / "a.xml"
+    )
+    assert done.returncode == 0, done.stderr
+    assert page.stat().st_mtime_ns == before
+    assert f"report: {tmp_path / 'a.sarif'}, {tmp_path / 'a.xml'}" in done.stdout
+    assert json.loads((tmp_path / "a.sarif").read_text())["version"] == "2.1.0"
+    assert (tmp_path / "a.xml").read_text().startswith("<?xml")
+    done = mialang("report", "last", "--store", store, "--html", tmp_path / "gone" / "page.html")
+    assert done.returncode == 0
+    assert (tmp_path / "gone" / "page.html").exists()
+
+
+def test_a_query_budget_is_enforced_while_running(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """An operator that asks more than it declared is stopped by its handle."""
+    store = tmp_path / "store"
+    shutil.copytree(audited[0], store)
+    folder = store / "runs" / audited[1]["run"]
+    plan = json.loads((folder / "plan.json").read_text())
+    known = json.loads((folder / "outcome.json").read_text())["nodes"]
+    capped = [name for name, node in plan["nodes"].items() if node["queries"]]
+    assert capped
+    for name in capped:
+        plan["nodes"][name]["queries"] = 3
+        Store(store).action_path(known[name]["key"]).unlink()
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    done = mialang("run", tmp_path / "plan.json", "--store", tmp_path / "store", "--threads", "1")
-    assert done.returncode in (0, 4)
-    assert "BREPMI" in text
-    if done.returncode == 4:
-        assert "the budget of 3 questions is spent" in done.stdout
+    done = mialang("run", tmp_path / "plan.json", "--store", store, "--threads", "1")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "the budget of 3 questions is spent" in done.stdout
+    events = [json.loads(line) for line in (newest(store) / "events.jsonl").read_text().splitlines()]
+    assert {event["node"] for event in events if event["event"] == "failed"} <= set(capped)
+    asked = [event["asked"] or 0 for event in events if event["event"] == "finished" and event["node"] in capped]
+    assert all(each <= 3 for each in asked)
 
 
 def test_overlap_that_only_the_data_show_stops_the_attack(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mialang.plan.model import Plan
-from mialang.report.phrases import MARKS, NOT_EVALUATED, Mark, place, unit_of
+from mialang.report.phrases import EVERYWHERE, MARKS, NOT_EVALUATED, Mark, place, unit_of
 from mialang.report.record import Record
 from mialang.report.rendering import counted
 from mialang.report.summary import number
@@ -246,8 +246,10 @@ def _sentence(rule: RuleVerdict, cells: tuple[CellLine, ...], unit: str, record:
         many = "Both" if len(cells) == 2 else f"All {len(cells)}"
         said = f"{many} cells {ACTS[word]}."
     elif len(cells) == 1:
-        word = cells[0].mark.word
-        said = f"The one cell {ACTS_ONE[word]}: `{cells[0].where}`."
+        act = ACTS_ONE[cells[0].mark.word]
+        where = "" if cells[0].where == EVERYWHERE else f" in its one cell, `{cells[0].where}`"
+        told = _told_apart(rule, unit, record)
+        return f"{act[0].upper()}{act[1:]}{where}{':' if told else '.'}{told}"
     else:
         parts = [
             f"{counts[word]} {(ACTS if counts[word] > 1 else ACTS_ONE)[word]}"
