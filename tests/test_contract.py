@@ -51,7 +51,7 @@ def test_python_takes_exactly_what_is_declared(declaration: Any) -> None:
     declared = {parameter.name for parameter in declaration.parameters}
     if isinstance(declaration, ObservableDeclaration):
         expected = (
-            {"of", "records", "size", "permuted", "run"} if declaration.artefact else {"answer", "classes"} | declared
+            {"of", "records", "size", "permuted", "turn", "run"} if declaration.artefact else {"answer", "classes"} | declared
         )
     elif isinstance(declaration, DefenseDeclaration):
         expected = declared | ({"of", "run"} if declaration.acts in ("data", "model") else set())

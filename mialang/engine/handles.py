@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from mialang.operators.errors import OperatorError
 
 Tensor = Any
+Batch = Any  # a tensor `[n, …]`, or a sequence of n
 Json = Any
 
 
@@ -21,9 +22,10 @@ class Answers(Protocol):
 
     classes: tuple[int, ...]
     shape: tuple[int, ...]
+    identity: str
 
-    def __call__(self, name: str, x: Tensor, **size: Any) -> Tensor:
-        """Answer an observable for inputs `[n, …]`."""
+    def __call__(self, name: str, x: Batch, **size: Any) -> Batch:
+        """Answer an observable for a batch of n inputs."""
 
     def column(self, labels: Tensor) -> Tensor:
         """Map class ids to columns of `scores`."""
@@ -100,7 +102,7 @@ class Handle:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """Original class ids; column j of `scores` belongs to `classes[j]`."""
+        """Original class ids; column j of `scores` belongs to `classes[j]`. Empty for what is no classifier."""
         return self.__answers.classes
 
     @property
@@ -109,12 +111,17 @@ class Handle:
         return self.__answers.shape
 
     @property
+    def identity(self) -> str:
+        """Hash of all that decides the model's answers; empty where the model does not tell."""
+        return self.__answers.identity
+
+    @property
     def remaining(self) -> int | None:
         """How many questions may still be asked; None = unmetered."""
         return self.__meter.remaining
 
-    def ask(self, name: str, x: Tensor, **size: Any) -> Tensor:
-        """Answer `n` questions, one a row of `x`.
+    def ask(self, name: str, x: Batch, **size: Any) -> Batch:
+        """Answer n questions, one a record of `x`: a tensor `[n, …]`, or a sequence of n inputs.
 
         Raises:
             RefusedError: the observable, its size, its gradient, or the number of questions is not granted.

@@ -32,7 +32,7 @@ from mialang.meaning.values import (
     Unknown,
     Value,
 )
-from mialang.meaning.words import EXAMPLES, listed, measure_words, type_words, with_article
+from mialang.meaning.words import EXAMPLES, belonging, listed, measure_words, type_words, with_article
 
 DIMENSIONS = {
     "share": "share",
@@ -56,11 +56,12 @@ class Misfit:
     help: str = ""
 
 
-def kind_of(value: Value, registry: Registry) -> str:  # noqa: ARG001 - asked as every question about values
+def kind_of(value: Value, registry: Registry) -> str:
     """The kind of an artefact or description; the empty string for plain data."""
     match value:
         case Application(declaration=Operator() as operator):
-            return operator.returns
+            narrower = value.arguments.get(operator.same_kind_as)
+            return (kind_of(narrower, registry) if narrower is not None else "") or operator.returns
         case Application(declaration=DefenseDeclaration()):
             return "defense"
         case Application(declaration=AccessDeclaration()):
@@ -134,7 +135,7 @@ def accept(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfi
 
 
 def _mismatch(value: Value, wanted: Type, registry: Registry, help_: str = "") -> Misfit:
-    title = f"{describe(value, registry)} stands where {type_words(wanted.unlimited())} belongs"
+    title = f"{describe(value, registry)} stands where {belonging(type_words(wanted.unlimited()))}"
     return Misfit("E0210", title, help_ or _way_out(value, wanted, registry))
 
 
@@ -162,7 +163,7 @@ def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
     if numeric or "any" in (have.name, want.name) or have.name == want.name or registry.is_a(have.name, want.name):
         return None
     return Misfit(
-        "E0210", f"`{hole.name}` is {type_words(Type(have.name))}, and {type_words(Type(want.name))} belongs here"
+        "E0210", f"`{hole.name}` is {type_words(Type(have.name))}, and {belonging(type_words(Type(want.name)))} here"
     )
 
 

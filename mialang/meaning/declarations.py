@@ -88,6 +88,8 @@ class ObservableDeclaration(Declaration):
     Attributes:
         sources: the stronger observables from which it can be computed, each enough on its own.
         artefact: the kind of artefact that is held, for leaked things; empty for answers to questions.
+        records: the observable whose answers about the secret records a leaked thing holds.
+        reveals: whether whoever holds a leaked thing knows some of the secret records; those leave every metric's universe.
         decoy: how a blind control fakes it.
         python: the function that computes it from a source, or (for artefacts) takes it from the target.
     """
@@ -95,6 +97,8 @@ class ObservableDeclaration(Declaration):
     noun: ClassVar[str] = "observable"
     sources: tuple[str, ...] = ()
     artefact: str = ""
+    records: str = ""
+    reveals: bool = False
     decoy: Literal["permuted", "zero", "retrained", "none"] = "none"
     python: str = ""
     version: int = 1
@@ -153,6 +157,7 @@ class Operator(Declaration):
         answers: the observables that a model made by it answers natively.
         decoy: what a decoy of the model is trained with instead: an expression over the prior per parameter.
         fixed_by: parameters that fix the result where they are given (`weights`): nothing is drawn or trained then.
+        same_kind_as: the parameter whose argument is of the kind that is returned, where that is narrower than `returns`.
         python: `module:function`.
         version: raised when the same arguments give another result.
     """
@@ -172,6 +177,7 @@ class Operator(Declaration):
     answers: tuple[str, ...] = ()
     decoy: dict[str, Syntax] = {}
     fixed_by: tuple[str, ...] = ()
+    same_kind_as: str = ""
     python: str
     version: int = 1
 

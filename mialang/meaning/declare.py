@@ -132,6 +132,8 @@ def _observable(d: _Declarer) -> ObservableDeclaration:
         **d.common(),
         sources=d.names("from"),
         artefact=d.read.name(d.given.get("artefact")),
+        records=d.read.name(d.given.get("records")),
+        reveals=d.read.boolean(d.given.get("reveals")),
         decoy=d.choice("decoy", ("permuted", "zero", "retrained", "none"), "none"),
         python=d.read.text(d.given.get("python")),
         version=d.read.integer(d.given.get("version"), 1),
@@ -177,6 +179,7 @@ def _operator(d: _Declarer) -> Operator:
         answers=d.names("answers"),
         decoy=decoy,
         fixed_by=d.names("fixed_by"),
+        same_kind_as=d.read.name(d.given.get("same_kind_as")),
         python=d.read.text(d.given.get("python")),
         version=d.read.integer(d.given.get("version"), 1),
     )

@@ -10,6 +10,7 @@ from mialang.meaning.arithmetic import ARITHMETIC, is_number
 from mialang.meaning.blocks import PriorValue
 from mialang.meaning.declarations import Operator
 from mialang.meaning.recipes import Elaborated, questions, steps, terms
+from mialang.meaning.registry import COUNTED
 from mialang.meaning.units import Quantity
 from mialang.meaning.values import Application, HeldArtefact, Part, PriorItem, Range, TargetHandle, Value
 from mialang.syntax import tree
@@ -21,13 +22,23 @@ class Counts:
 
     Attributes:
         classes: how many classes the target tells apart; None where that is not known before data are read.
-        granted: the prior items and held artefacts of the threat, by name.
+        granted: the prior items of the threat, by name.
+        held: the records that each held artefact is of, by its name.
+        secret: the secret records; None where the spec names none.
         measured: sizes known from data that have been read, by digest of the value.
     """
 
     classes: int | None = None
     granted: Mapping[str, Value] = field(default_factory=dict)
+    held: Mapping[str, Value] = field(default_factory=dict)
+    secret: Value = None
     measured: Mapping[str, int] = field(default_factory=dict)
+
+    def of_target(self, word: str) -> float | None:
+        """How many `classes` or `units` the target has: units are its classes, or its secret records where it has none."""
+        if self.classes is not None or word == "classes":
+            return self.classes
+        return size_of(self.secret, self)
 
 
 def labels_of(value: Value) -> tuple[int, ...] | None:
@@ -56,8 +67,10 @@ def size_of(value: Value, counts: Counts) -> float | None:
             return len(value)
         case Range() if value.low is not None and value.high is not None:
             return value.high - value.low + 1
-        case PriorItem() | HeldArtefact():
+        case PriorItem():
             return size_of(counts.granted.get(value.name), counts)
+        case HeldArtefact():
+            return size_of(counts.held.get(value.name), counts)
         case Part():
             return counts.measured.get(value.digest) or size_of(value.base, counts)
         case Application(declaration=Operator() as operator):
@@ -81,8 +94,8 @@ def evaluate(node: tree.Expression | None, step: Application, counts: Counts) ->
         case tree.Quantity():
             return Quantity.of(node.value, node.unit).value
         case tree.Name():
-            if node.text == "classes" and "classes" not in step.arguments:
-                return counts.classes
+            if node.text in COUNTED and node.text not in step.arguments:
+                return counts.of_target(node.text)
             value = step.arguments.get(node.text)
             return float(value) if is_number(value) else None  # type: ignore[arg-type]
         case tree.Binary():
@@ -105,8 +118,8 @@ def _call(name: str, arguments: tuple[tree.Argument, ...], step: Application, co
     if len(arguments) != 1 or not isinstance(arguments[0].value, tree.Name):
         return None
     word = arguments[0].value.text
-    if word == "classes" and "classes" not in step.arguments:
-        return counts.classes
+    if word in COUNTED and word not in step.arguments:
+        return counts.of_target(word)
     value = step.arguments.get(word)
     match name:
         case "count" | "outputs":
@@ -152,10 +165,9 @@ def total_queries(elaborated: Elaborated, counts: Counts) -> float | None:
     return total
 
 
-def granted_by(priors: tuple[PriorValue, ...], held: Mapping[str, Value] | None = None) -> dict[str, Value]:
+def granted_by(priors: tuple[PriorValue, ...]) -> dict[str, Value]:
     """The items of several priors by name; a later prior's item stands before an earlier one's."""
     granted: dict[str, Value] = {}
     for prior in priors:
         granted.update(prior.items)
-    granted.update(held or {})
     return granted

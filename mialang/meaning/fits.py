@@ -18,6 +18,7 @@ from mialang.meaning.words import article
 from mialang.threat import Access, Extent, Gap
 from mialang.threat.access import gaps
 
+TRAINED = "trained"  # the parameter of a model's type that names training data
 Dimension = Literal["modality", "answers", "access", "prior", "extent"]
 
 
@@ -85,6 +86,18 @@ class Candidate:
         )
 
 
+def secrets_of(target: Application) -> list[Application]:
+    """What a target's type names as secret: what it was trained on, stores or observes."""
+    assert isinstance(target.declaration, Operator)
+    found = (target.arguments.get(name) for name in target.declaration.secret)
+    return [value for value in found if isinstance(value, Application)]
+
+
+def trained_on_secret(target: Application) -> bool:
+    """Whether the secret is training data, so that the weights carry it (rather than something stored or observed)."""
+    return target.arguments.get(TRAINED) is not None
+
+
 def setting_of(audit: Audit, threat: Threat, cell: Cell) -> Setting | None:
     """A threat in a cell; None where it could not be read (which has been reported)."""
     if not audit.sound(threat):
@@ -96,7 +109,10 @@ def setting_of(audit: Audit, threat: Threat, cell: Cell) -> Setting | None:
         return None
     defenses = defenses_of(matrix.at(threat.defense, cell))
     labels = labels_of(target)
-    counts = Counts(len(labels) if labels is not None else None, granted_by(audit.priors(threat, cell)), audit.measured)
+    secret = next(iter(secrets_of(target)), None)
+    held = dict.fromkeys(access.holds, secret)
+    granted = granted_by(audit.priors(threat, cell))
+    counts = Counts(len(labels) if labels is not None else None, granted, held, secret, audit.measured)
     return Setting(threat, target, access, behind(access, defenses, registry), defenses, extent, counts)
 
 

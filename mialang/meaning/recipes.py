@@ -70,7 +70,7 @@ class Reason:
         asker = f"{self.term.name}(target)" if self.term is not None else f"{self.step.name}(target)"
         if self.differentiates:
             return f"{self.step.name} differentiates {asker}"
-        return f"{self.step.name} asks {asker}" if self.term is not None else f"{self.step.name} asks the target"
+        return f"{self.step.name} asks {asker}" if self.term is not None else f"`{self.step.name}` asks the target"
 
 
 @dataclass(frozen=True)
@@ -302,7 +302,8 @@ def needs(elaborated: Elaborated, registry: Registry) -> Needs:
             if isinstance(part, PriorItem):
                 items.add(part.name)
             if isinstance(part, HeldArtefact):
-                holds[part.name] = math.inf
+                # Of what comes in sizes any size will do: a step takes as many pairs as there are.
+                holds[part.name] = 1.0 if registry.sights.by_name[part.name].sized else math.inf
     access = Access.of(registry.sights, sees=sees, holds=holds, queries=0, knows=knows)
     return Needs(access, frozenset(items), tuple(reasons))
 

@@ -127,6 +127,8 @@ def _facts(declaration: Declaration, registry: Registry) -> list[str]:
             return facts + ([f"parts: {_words(declaration.fields)}"] if declaration.fields else [])
         case ObservableDeclaration():
             facts = [f"follows from: {_words(declaration.sources)}"] if declaration.sources else []
+            facts += [f"holds answers of: {_words([declaration.records])}"] if declaration.records else []
+            facts += ["reveals records, which leave every metric's universe"] if declaration.reveals else []
             return [*facts, f"decoy: {declaration.decoy}"]
         case ExtentDeclaration():
             return [f"next weaker: {_words(declaration.weaker)}"] if declaration.weaker else []

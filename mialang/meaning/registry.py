@@ -30,6 +30,7 @@ COUNTING = (
     "min",
     "max",
 )  # what bounds on questions, outputs and records are worked out with
+COUNTED = ("classes", "units")  # what is counted of the target besides a step's own parameters
 
 
 @dataclass
@@ -157,6 +158,7 @@ class Registry:
                 return self._unknown(declaration, wanted, kinds, "kind")
             case ObservableDeclaration():
                 found = self._unknown(declaration, declaration.sources, observables, "observable")
+                found += self._unknown(declaration, filter(None, [declaration.records]), observables, "observable")
                 return found + self._unknown(declaration, filter(None, [declaration.artefact]), kinds, "kind")
             case ExtentDeclaration():
                 return self._unknown(declaration, declaration.weaker, extents, "extent")
@@ -165,7 +167,8 @@ class Registry:
             case Operator():
                 found = self._unknown(declaration, [declaration.returns], kinds, "kind")
                 found += self._unknown(declaration, declaration.answers, observables, "observable")
-                named = (*declaration.differentiates, *declaration.secret, *declaration.decoy, *declaration.fixed_by)
+                named = (*declaration.differentiates, *declaration.secret, *declaration.decoy, *declaration.fixed_by,
+                         *filter(None, [declaration.same_kind_as]))  # fmt: skip
                 for node in (declaration.queries, declaration.outputs, declaration.size, declaration.seconds):
                     found += _uncountable(declaration, node)
                 return found + self._unknown(declaration, named, set(declaration.by_name), "parameter")
@@ -213,13 +216,11 @@ def _uncountable(declaration: Operator, node: tree.Expression | None) -> list[Di
                 "E0201", f"nothing is counted with `{part.text}`", part.span, f"in a bound of `{declaration.name}`"
             )
             found.append(finding.help(did_you_mean(part.text, COUNTING)))
-        elif (
-            isinstance(part, tree.Name) and part not in counting and part.text not in (*declaration.by_name, "classes")
-        ):
+        elif isinstance(part, tree.Name) and part not in counting and part.text not in (*declaration.by_name, *COUNTED):
             finding = error(
                 "E0201", f"`{declaration.name}` has no parameter `{part.text}`", part.span, "counted with here"
             )
-            found.append(finding.help(did_you_mean(part.text, [*declaration.by_name, "classes"])))
+            found.append(finding.help(did_you_mean(part.text, [*declaration.by_name, *COUNTED])))
         elif isinstance(
             part, tree.String | tree.Boolean | tree.ListOf | tree.Table | tree.Member | tree.Index | tree.Compare
         ):

@@ -68,7 +68,7 @@ LIBRARY_BLOCKS: dict[str, BlockSchema] = {
     ),
     "observable": BlockSchema(
         "something that can be seen of a model",
-        optional=("from", "artefact", "decoy", "python", "version"),
+        optional=("from", "artefact", "records", "reveals", "decoy", "python", "version"),
         params=True,
         declares=True,
     ),
@@ -83,7 +83,7 @@ LIBRARY_BLOCKS: dict[str, BlockSchema] = {
         required=("python",),
         optional=(
             "modality", "differentiates", "queries", "outputs", "size", "labels", "seconds", "random", "secret",
-            "answers", "decoy", "fixed_by", "version",
+            "answers", "decoy", "fixed_by", "same_kind_as", "version",
         ),
         params=True,
         declares=True,

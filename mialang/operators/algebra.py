@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from mialang.operators.batches import Batch
 from mialang.operators.errors import OperatorError
 from mialang.operators.handles import Handle
 
@@ -19,19 +20,19 @@ class Point:
     """Where an objective is evaluated: `n` candidates at once.
 
     Attributes:
-        value: `[n, …]` decoded candidates.
+        value: n decoded candidates: a tensor `[n, …]`, or a sequence (of strings).
         code: `[n, …]` search variables.
-        labels: `[n]` class ids that the candidates claim, or None.
+        labels: `[n]` units that the candidates claim to be: class ids, or places of records. None where they claim none.
         generator: source of randomness for objectives that draw.
     """
 
-    value: torch.Tensor
+    value: Batch
     code: torch.Tensor
     labels: torch.Tensor | None
     generator: torch.Generator
-    _answers: dict[tuple[int, str], torch.Tensor] = field(default_factory=dict, repr=False)
+    _answers: dict[tuple[int, str], Any] = field(default_factory=dict, repr=False)
 
-    def ask(self, model: Handle, observable: str) -> torch.Tensor:
+    def ask(self, model: Handle, observable: str) -> Any:
         """Ask a model about the candidates, once per observable however many terms want it."""
         key = (id(model), observable)
         if key not in self._answers:
@@ -39,15 +40,15 @@ class Point:
         return self._answers[key]
 
     def claimed(self) -> torch.Tensor:
-        """Return the claimed class ids `[n]`.
+        """Return the claimed units `[n]`: class ids, or places of records.
 
         Raises:
-            OperatorError: the candidates claim no class.
+            OperatorError: the candidates claim nothing.
         """
         if self.labels is None:
             raise OperatorError(
-                "the objective needs a class for each candidate, and the candidates claim none",
-                help="use an objective that names a classifier, or search per class",
+                "the objective needs a class or record for each candidate, and the candidates claim none",
+                help="use an objective that names a classifier or leaked records, or search per class",
             )
         return self.labels
 
@@ -68,22 +69,15 @@ class Objective(ABC):
         return ()
 
     def units(self) -> tuple[int, ...] | None:
-        """Return the class ids that a search must cover, or None if the objective mentions no classifier.
+        """Return the units that a search must cover: class ids, places of records, or `(0,)` for one whole.
+
+        An objective of its own kind of unit (one per leaked record, one graph) overrides this; by nature the units are
+        the classes of the classifiers that it asks. None where it speaks of no unit.
 
         Raises:
             OperatorError: it mentions classifiers of different classes.
         """
-        known = [model.classes for model in self.models() if model.classes]
-        if not known:
-            return None
-        for other in known[1:]:
-            if other != known[0]:
-                raise OperatorError(
-                    "the objective mixes models of different classes",
-                    note=f"one knows {list(known[0])}, another {list(other)}",
-                    help="fit students on answers of the target itself, so that they share its classes",
-                )
-        return known[0]
+        return shared_units([model.classes or None for model in self.models()])
 
     def __add__(self, other: Objective | float) -> Objective:
         """Return the sum."""
@@ -130,7 +124,7 @@ class Constant(Objective):
 
     def __call__(self, point: Point) -> torch.Tensor:
         """Return the number `n` times."""
-        return torch.full((len(point.value),), self.number, device=point.value.device)
+        return torch.full((len(point.value),), self.number, device=point.code.device)
 
     def formula(self) -> str:
         """Return the number."""
@@ -173,6 +167,32 @@ class Combination(Objective):
     def models(self) -> tuple[Handle, ...]:
         """Return the models that either side asks."""
         return self.left.models() + self.right.models()
+
+    def units(self) -> tuple[int, ...] | None:
+        """Return the units of either side, which must be the same."""
+        return shared_units([self.left.units(), self.right.units()])
+
+
+def shared_units(units: Sequence[tuple[int, ...] | None]) -> tuple[int, ...] | None:
+    """Return the units that several terms speak of; None where none of them speaks of any.
+
+    Raises:
+        OperatorError: they speak of different ones.
+    """
+    known = [each for each in units if each is not None]
+    for other in known[1:]:
+        if other != known[0]:
+            raise OperatorError(
+                "the objective mixes models of different classes, or classes with records",
+                note=f"one speaks of {_some(known[0])}, another of {_some(other)}",
+                help="fit students on answers of the target itself, so that they share its classes",
+            )
+    return known[0] if known else None
+
+
+def _some(units: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, units[:8]))
+    return f"[{shown}, …] ({len(units):,} units)" if len(units) > 8 else f"[{shown}]"
 
 
 def lift(value: Objective | float) -> Objective:

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 import torch
 
+from mialang.operators.batches import Batch, joined, parts
 from mialang.operators.defenses.outputs import OutputTransform
 from mialang.operators.errors import OperatorError
 from mialang.operators.observables import permuted
 from mialang.operators.run import Json
 
-CHUNK = 4096  # rows that are answered at once where no gradient is needed
+CHUNK = 4096  # records that are answered at once where no gradient is needed
 
 
 class Answerable(Protocol):
@@ -23,8 +24,8 @@ class Answerable(Protocol):
     classes: tuple[int, ...]
     shape: tuple[int, ...]
 
-    def answer(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        """Answer a native observable for `[n, *shape]`."""
+    def answer(self, name: str, x: Batch) -> Batch:
+        """Answer a native observable for a batch of n inputs."""
 
 
 class ModelAnswers:
@@ -34,7 +35,7 @@ class ModelAnswers:
         model: the model.
         observables: how observables follow from each other: name → `from`, `python`, `size`.
         transforms: observables with the defenses that change their answers, in order.
-        decoy: whether answers are permuted among the rows of a call, with zero gradients.
+        decoy: whether answers are permuted among the records of a call, with zero gradients.
         generator: source of randomness of defenses and decoys.
     """
 
@@ -54,28 +55,32 @@ class ModelAnswers:
         self._generator = generator
         self.classes = model.classes
         self.shape = model.shape
+        self.identity: str = getattr(model, "identity", "")
 
-    def __call__(self, name: str, x: torch.Tensor, **size: Any) -> torch.Tensor:
-        """Answer an observable for inputs `[n, …]`; differentiable where `x` is."""
-        if x.requires_grad or len(x) <= CHUNK:
+    def __call__(self, name: str, x: Batch, **size: Any) -> Batch:
+        """Answer an observable for a batch of n inputs; differentiable where `x` is a tensor that requires gradients."""
+        if getattr(x, "requires_grad", False) or len(x) <= CHUNK:
             answer = self._answer(name, x, size)
         else:
-            answer = torch.cat([self._answer(name, part, size) for part in x.split(CHUNK)])
+            answer = joined([self._answer(name, part, size) for part in parts(x, CHUNK)])
         return permuted(answer, generator=self._generator) if self._decoy else answer
 
-    def _answer(self, name: str, x: torch.Tensor, size: Mapping[str, Any]) -> torch.Tensor:
+    def _answer(self, name: str, x: Batch, size: Mapping[str, Any]) -> Batch:
         chain = self._chain(name)
         answer = self._model.answer(chain[0], x)
+        pending = list(self._transforms)
         for place, link in enumerate(chain):
-            if place:
+            witness = self._observables[link]["python"] if place else ""
+            # A leaked artefact is made of the very answers that it records: nothing weakens them on the way.
+            if witness and not self._observables[link].get("artefact"):
                 given = dict(size) if link == name else {}
                 parameter = self._observables[link]["size"]
                 if parameter and parameter not in given:
                     given = {parameter: len(self.classes)}
-                answer = _witness(self._observables[link]["python"])(answer, classes=self.classes, **given)
-            for names, transform in self._transforms:
-                if link in names:
-                    answer = transform(answer, generator=self._generator)
+                answer = _witness(witness)(answer, classes=self.classes, **given)
+            for names, transform in [each for each in pending if link in each[0]]:
+                pending.remove((names, transform))  # each defense acts once, where the answer first meets it
+                answer = transform(answer, generator=self._generator)
         return answer
 
     def _chain(self, name: str) -> tuple[str, ...]:

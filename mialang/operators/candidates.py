@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 
+from mialang.operators import batches
 from mialang.operators.artefacts import Array, Artefact, array, tensor
+from mialang.operators.batches import Batch
 from mialang.operators.run import Json
 
 
@@ -17,16 +19,16 @@ class Candidates(Artefact, kind="candidates"):
     """Reconstructions with their claims.
 
     Attributes:
-        values: `[n, …]` reconstructions in the target's input range.
-        labels: `[n]` int64, class id that each output claims to show.
+        values: reconstructions as the target takes them: a tensor `[n, …]`, or n strings.
+        labels: `[n]` int64, the unit that each output claims to show: a class id, or the place of a record.
         scores: `[n]` float32, value of the objective or score that the last step ranked by.
-        group: `[n]` int64, the unit (class id, or record number) that each output claims to be.
+        group: `[n]` int64, the unit (class id, or place of a record) that each output claims to be.
         attempted: all units attempted. Units without output are failures, so metrics need them.
         code: `[n, …]` search variables whose decoding is `values`; None where there is none.
         asked: `[n]` int64, questions put to the target on behalf of each output; None = not counted.
     """
 
-    values: torch.Tensor
+    values: Batch
     labels: torch.Tensor
     scores: torch.Tensor
     group: torch.Tensor
@@ -41,7 +43,7 @@ class Candidates(Artefact, kind="candidates"):
     def take(self, rows: torch.Tensor, scores: torch.Tensor) -> Candidates:
         """Return some of the outputs (`rows`: indices) with new scores; the units attempted stay."""
         return Candidates(
-            values=self.values[rows],
+            values=batches.rows(self.values, rows),
             labels=self.labels[rows],
             scores=scores.detach().float().cpu(),
             group=self.group[rows],
@@ -50,17 +52,24 @@ class Candidates(Artefact, kind="candidates"):
             asked=None if self.asked is None else self.asked[rows],
         )
 
+    def without(self, units: Collection[int]) -> Candidates:
+        """Return the outputs without those of some units, which are no longer attempted either."""
+        gone = torch.tensor(sorted(units), dtype=torch.long)
+        kept = torch.nonzero(~torch.isin(self.group, gone)).squeeze(1)
+        attempted = tuple(unit for unit in self.attempted if unit not in units)
+        return replace(self.take(kept, self.scores[kept]), attempted=attempted)
+
     def arrays(self) -> dict[str, Array]:
-        """Return the tensors."""
+        """Return the outputs and what belongs to them."""
         made = {
-            "values": self.values,
             "labels": self.labels,
             "scores": self.scores,
             "group": self.group,
             "code": self.code,
             "asked": self.asked,
         }
-        return {name: array(value) for name, value in made.items() if value is not None}
+        kept = {name: array(value) for name, value in made.items() if value is not None}
+        return {**batches.plain(self.values, "values"), **kept}
 
     def facts(self) -> dict[str, Json]:
         """Return the units attempted."""
@@ -69,9 +78,9 @@ class Candidates(Artefact, kind="candidates"):
     @classmethod
     def restore(cls, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -> Self:
         """Rebuild from the plain form."""
-        made = {name: tensor(value) for name, value in arrays.items()}
+        made = {name: tensor(value) for name, value in arrays.items() if not name.startswith("values")}
         return cls(
-            values=made["values"],
+            values=batches.restored(arrays, "values"),
             labels=made["labels"],
             scores=made["scores"],
             group=made["group"],

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import torch
 
+from mialang.operators.batches import Batch
+
 
 class Handle(Protocol):
     """A model behind its access: it answers what is granted, meters it, and refuses the rest.
@@ -19,26 +21,31 @@ class Handle(Protocol):
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """Original class ids; column j of `scores` belongs to `classes[j]`."""
+        """Original class ids; column j of `scores` belongs to `classes[j]`. Empty for what is no classifier."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
+        """Shape of one input; empty where it is a string."""
+
+    @property
+    def identity(self) -> str:
+        """Hash of all that decides its answers, for models that tell; what was fitted to one fits no other."""
 
     @property
     def remaining(self) -> int | None:
         """How many questions may still be asked; None = unmetered."""
 
-    def ask(self, name: str, x: torch.Tensor, **size: Any) -> torch.Tensor:
+    def ask(self, name: str, x: Batch, **size: Any) -> Any:
         """Answer `n` questions.
 
         Args:
             name: an observable (`logits`, `scores`, `top_k`, `label`, `features`…).
-            x: `[n, *shape]`, in the model's input range. If it requires gradients, so does the answer.
+            x: a tensor `[n, *shape]` in the model's input range, or a sequence of n inputs (strings). If it requires
+                gradients, so does the answer.
             size: parameters of the observable, as `k` of `top_k`.
 
         Returns:
-            `[n, …]`; for `label`, class ids `[n]`.
+            A tensor `[n, …]` or a sequence of n answers; for `label`, class ids `[n]`.
         """
 
     def column(self, labels: torch.Tensor) -> torch.Tensor:

@@ -85,7 +85,8 @@ class Agreement(Objective):
 
     def __call__(self, point: Point) -> torch.Tensor:
         """Return `[n]` of 0 and 1."""
-        return (point.ask(self.of, "label") == point.claimed()).float()
+        label: torch.Tensor = point.ask(self.of, "label")
+        return (label == point.claimed()).float()
 
     def formula(self) -> str:
         """Return the call."""
@@ -106,7 +107,7 @@ class FeatureRegulariser(Objective):
 
     def __call__(self, point: Point) -> torch.Tensor:
         """Return `[n]`; every candidate and step has a draw of its own."""
-        features = point.ask(self.of, "features").flatten(1)
+        features: torch.Tensor = point.ask(self.of, "features").flatten(1)
         anchor = self.statistics.mean.to(features)
         if self.draw:
             noise = torch.randn(features.shape, generator=point.generator).to(features)
@@ -133,7 +134,8 @@ class L2(Objective):
 
     def __call__(self, point: Point) -> torch.Tensor:
         """Return `[n]`."""
-        return point.value.flatten(1).square().sum(1)
+        value: torch.Tensor = point.value
+        return value.flatten(1).square().sum(1)
 
     def formula(self) -> str:
         """Return the call."""

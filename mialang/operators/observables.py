@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import torch
 
+from mialang.operators.batches import Batch, rows
+
 
 def scores(answer: torch.Tensor, *, classes: tuple[int, ...]) -> torch.Tensor:  # noqa: ARG001 - all witnesses alike
-    """Return softmax probabilities `[n, classes]` of logits `[n, classes]`."""
-    return answer.softmax(dim=1)
+    """Return softmax probabilities `[…, classes]` of logits `[…, classes]`."""
+    return answer.softmax(dim=-1)
 
 
 def top_k(answer: torch.Tensor, *, classes: tuple[int, ...], k: int) -> torch.Tensor:  # noqa: ARG001 - as above
@@ -29,8 +31,8 @@ def label(answer: torch.Tensor, *, classes: tuple[int, ...]) -> torch.Tensor:
     return ids[_order(answer)[:, 0]]
 
 
-def permuted(answer: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
-    """Return answers `[n, …]` in another order: the decoy of everything that is asked about an input.
+def permuted(answer: Batch, *, generator: torch.Generator) -> Batch:
+    """Return answers (a tensor `[n, …]`, or a sequence of n) in another order: the decoy of everything that is asked about an input.
 
     No answer stays with its question where that can be helped (n > 1): the order is a random cycle. If the answer
     depends on something that requires gradients, the result does too, with gradient zero.
@@ -41,6 +43,8 @@ def permuted(answer: torch.Tensor, *, generator: torch.Generator) -> torch.Tenso
     cycle = torch.randperm(n, generator=generator)
     source = torch.empty(n, dtype=torch.long)
     source[cycle] = cycle.roll(1)
+    if not isinstance(answer, torch.Tensor):
+        return rows(answer, source)
     moved = answer.detach()[source.to(answer.device)]
     return moved + 0 * answer if answer.requires_grad else moved
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+import numpy as np
+
 from mialang.operators.artefacts import Array, Artefact
 from mialang.operators.errors import OperatorError
 from mialang.operators.run import Json, Run
@@ -21,6 +23,9 @@ class Fingerprinted(Protocol):
 
     def fingerprints(self) -> list[str]:
         """A hash per record, after decoding and preprocessing."""
+
+    def take(self, rows: Array) -> Self:
+        """The records that a mask `[n]` keeps."""
 
 
 @dataclass(frozen=True)
@@ -64,3 +69,21 @@ def disjoint(*, first: Fingerprinted, second: Fingerprinted, by: str, run: Run) 
             help="grant other records, or remove the shared ones with `minus(a, b)`",
         )
     return Evidence({"by": by, "first": len(first), "second": len(second), "shared": 0})
+
+
+def minus(*, of: Fingerprinted, without: Fingerprinted, run: Run) -> Fingerprinted:
+    """Take from a set the records that another holds; notes how many were removed.
+
+    Raises:
+        OperatorError: nothing is left.
+    """
+    seen = set(without.fingerprints())
+    kept = np.array([mark not in seen for mark in of.fingerprints()], dtype=np.bool_)
+    run.note("records_removed", int((~kept).sum()))
+    if not kept.any():
+        raise OperatorError(
+            f"all {len(of):,} records are among those to be removed",
+            note="nothing would be left",
+            help="name records that are not those of the other set",
+        )
+    return of.take(kept)

@@ -1,4 +1,4 @@
-"""Gradient descent over a search space: one loop for all classes and starts."""
+"""Gradient descent over a search space: one loop for all units (classes, records) and starts."""
 
 from __future__ import annotations
 
@@ -29,18 +29,20 @@ def descend(
     keep: str,
     run: Run,
 ) -> Candidates:
-    """Minimise an objective per class and start, all rows in one batch (in chunks where memory asks for it).
+    """Minimise an objective per unit and start, all rows in one batch (in chunks where memory asks for it).
+
+    The units are what the objective speaks of: classes of a classifier, leaked records, or one whole.
 
     Returns:
-        `starts` outputs per class, class by class; `scores` holds the objective at the returned point (low is good).
+        `starts` outputs per unit, unit by unit; `scores` holds the objective at the returned point (low is good).
 
     Raises:
-        OperatorError: the objective mentions no classifier, or its value or gradient is no longer a number.
+        OperatorError: the objective speaks of no unit, or its value or gradient is no longer a number.
     """
     units = minimise.units()
     if units is None:
         raise OperatorError(
-            f"nothing says which classes to search: `{minimise.formula()}` mentions no classifier",
+            f"nothing says what to search for: `{minimise.formula()}` mentions neither classes nor records",
             help="add a term that asks the target, such as cross_entropy(target)",
         )
     labels = torch.tensor(units, device=run.device).repeat_interleave(starts)

@@ -43,7 +43,7 @@ def top(*, of: Candidates, by: Objective, keep: int, run: Run) -> Candidates:
 
 @torch.inference_mode()
 def _score(of: Candidates, by: Objective, run: Run) -> torch.Tensor:
-    code = of.values if of.code is None else of.code
+    code = of.code if of.code is not None else of.values if isinstance(of.values, torch.Tensor) else of.scores
     return by(Point(of.values, code, of.labels, run.generator)).clone()
 
 

@@ -12,9 +12,18 @@ from mialang.meaning.audit import Attack, Audit, Cell, Instance, Threat
 from mialang.meaning.catalogue import baselines
 from mialang.meaning.declarations import DefenseDeclaration, Operator
 from mialang.meaning.estimate import step_queries
-from mialang.meaning.fits import Candidate, Setting, candidate_of, fits, setting_of, shortfalls
+from mialang.meaning.fits import (
+    Candidate,
+    Setting,
+    candidate_of,
+    fits,
+    secrets_of,
+    setting_of,
+    shortfalls,
+    trained_on_secret,
+)
 from mialang.meaning.grants import shield_of, training_slot
-from mialang.meaning.judgement.priors import DISJOINT, secrets_of
+from mialang.meaning.judgement.priors import DISJOINT
 from mialang.meaning.judgement.whole import instances_of
 from mialang.meaning.recipes import decoy_arguments
 from mialang.meaning.values import (
@@ -33,6 +42,8 @@ from mialang.plan.model import (
 )
 from mialang.plan.nodes import Graph, handles_in
 from mialang.plan.values import BoundHandle, Defended, Granted, Leaked
+
+OF_WEIGHTS = ("retrained", "zero")  # decoys of what comes from weights: weights, statistics, gradients
 
 
 class Arms:
@@ -82,24 +93,26 @@ class Arms:
     def _blind(self, attack: Attack, instance: Instance, candidate: Candidate, setting: Setting, cell: Cell) -> None:
         """The same plan against a decoy; the strongest observable that the attack uses decides which."""
         sights = self.audit.registry.sights.by_name
-        decoys = {sights[reason.observable].decoy for reason in candidate.needs.reasons}
-        decoys |= {sights[name].decoy for name in candidate.needs.access.holds}
-        if "none" in decoys:
-            names = [
-                reason.observable for reason in candidate.needs.reasons if sights[reason.observable].decoy == "none"
-            ]
-            names += [name for name in candidate.needs.access.holds if sights[name].decoy == "none"]
-            self._no_arm(attack, instance, "blind", cell, f"there is no decoy for {names[0].replace('_', ' ')}")
+        seen = [reason.observable for reason in candidate.needs.reasons]
+        held = list(candidate.needs.access.holds)
+        decoys = {name: sights[name].decoy for name in (*seen, *held)}
+        missing = [name for name, decoy in decoys.items() if decoy == "none"]
+        if missing:
+            self._no_arm(attack, instance, "blind", cell, f"there is no decoy for {missing[0].replace('_', ' ')}")
             return
         target: Value = defended(setting.target, setting.defenses)
-        if "retrained" in decoys:
+        if held and not trained_on_secret(setting.target) and any(decoys[name] in OF_WEIGHTS for name in seen):
+            # Weights that were never fitted to the secret give nothing of it away; what leaked does, and is permuted.
+            self._run_arm(attack, instance, "blind", "", candidate, setting, cell, target=target, decoy="held")
+            return
+        if "retrained" in decoys.values():
             decoy_target = self._decoy_target(setting)
             if decoy_target is None:
                 reason = "the prior grants nothing that a decoy model could be trained on"
                 self._no_arm(attack, instance, "blind", cell, reason)
                 return
             target = decoy_target
-        permuted = "permuted" if "retrained" not in decoys else ""
+        permuted = "permuted" if "retrained" not in decoys.values() else ""
         self._run_arm(
             attack, instance, "blind", "", candidate, setting, cell, target=target, decoy=permuted or "retrained"
         )
@@ -213,12 +226,37 @@ class Arms:
 
     def _held(self, held: HeldArtefact, setting: Setting, handle: BoundHandle, blind: bool) -> Value:
         declaration = self.audit.registry.observables[held.name]
+        shields = [(defense, shield_of(defense, self.audit.registry)) for defense in setting.defenses]
+        # What leaked was taken behind its defense: not even whoever holds the weights steps around that.
+        transforms = tuple(
+            defense
+            for defense, shield in shields
+            if shield.on_answers and {held.name, declaration.records} & (shield.on or shield.transforms)
+        )
         whole = BoundHandle(
-            defended(setting.target, setting.defenses), None, handle.knows, handle.transforms, "", handle.checks
+            defended(setting.target, setting.defenses), None, handle.knows, transforms, "", handle.checks
         )
         size = setting.access.holds.get(held.name)
         records = secrets_of(setting.target)[0]
         return Leaked(declaration, size if size and math.isfinite(size) else None, whole, records, blind)
+
+    def revealed(self, threat: Threat, cell: Cell, repeat: int) -> list[str]:
+        """The nodes of what a threat grants that reveals part of the secret; it leaves every metric's universe."""
+        setting, registry = setting_of(self.audit, threat, cell), self.audit.registry
+        if setting is None:
+            return []
+        checks = self._obligations(setting, cell)
+        found: list[Value] = []
+        for name in setting.access.holds:
+            declared = registry.observables[name]
+            if declared.reveals:
+                target = defended(setting.target, setting.defenses)
+                handle = BoundHandle(target, None, frozenset(), (), "", checks)
+                found.append(self._held(HeldArtefact(name, declared.artefact), setting, handle, blind=False))
+        for name, value in setting.counts.granted.items():
+            if registry.item(name).overlaps:
+                found.append(Granted(name, self.audit.matrix.at(value, cell), checks))
+        return [self.graph.node(value, repeat, "held") for value in found]
 
     def _obligations(self, setting: Setting, cell: Cell) -> tuple[Application, ...]:
         """What must hold before any attack: asserted facts, and that no prior item shares a record with the secret."""

@@ -9,10 +9,9 @@ import networkx as nx
 
 from mialang.meaning.audit import Audit, Cell, Measurement
 from mialang.meaning.evaluate import axes_of
-from mialang.meaning.fits import setting_of
+from mialang.meaning.fits import secrets_of, setting_of
 from mialang.meaning.gates import measured_axes
 from mialang.meaning.grants import shield_of
-from mialang.meaning.judgement.priors import secrets_of
 from mialang.meaning.judgement.whole import instances_of
 from mialang.meaning.read import attack_of, threat_of
 from mialang.meaning.values import (
@@ -112,7 +111,7 @@ class Lowering:
         for arm in self.arms.of(attack, cell):
             node = None
             if arm.node is not None:
-                made = arm.node
+                made = self._unrevealed(arm.node, attack, cell, arm.repeat)
                 node = self._metric_node(measurement, cell, arm.repeat, {"$node": made}, arm.nodes)
             self.readings.append(
                 Reading.model_construct(
@@ -120,6 +119,17 @@ class Lowering:
                     baseline=arm.baseline, node=node, reason=arm.reason,
                 )
             )  # fmt: skip
+
+    def _unrevealed(self, node: str, attack: str, cell: Cell, repeat: int) -> str:
+        """What an attack handed over, without what a grant of its threat gives away: that is no recovery."""
+        threat = self.audit.threats[self.audit.attacks[attack].against]
+        granted = self.arms.revealed(threat, cell, repeat)
+        if not granted:
+            return node
+        made = self.graph.nodes[node]
+        params: dict[str, Json] = {"of": {"$node": node}, "granted": [{"$node": each} for each in granted]}
+        return self.graph.add("metric", made.label, "unrevealed", "mialang.operators.universe:unrevealed", 1, made.kind,
+                              params)  # fmt: skip
 
     def _of_model(self, measurement: Measurement, cell: Cell) -> None:
         for repeat in self.repeats:

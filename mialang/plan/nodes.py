@@ -101,7 +101,7 @@ class Graph:
                 label = value.label or value.name
                 own_role = self._role(operator, role)
                 random = is_random(value) or any(map(is_noisy, handles_in(value)))
-                return self._step(operator, operator.python, operator.version, operator.returns, params, repeat,
+                return self._step(operator, operator.python, operator.version, kind_of(value, self.registry), params, repeat,
                                   own_role, random, value, label)  # fmt: skip
         raise TypeError(f"no node for {value!r}")
 
@@ -114,11 +114,13 @@ class Graph:
                         "mialang.operators.parts:part", 1, part.kind, params, repeat=base.repeat)  # fmt: skip
 
     def _role(self, operator: Operator, role: Role) -> Role:
-        """Records that come from nowhere are data, whoever asks for them; a check is a check."""
+        """Records that come from nowhere, or from records alone outside an attack, are data; a check is a check."""
         if operator.returns == "evidence":
             return "check"
-        has_input = any(self.registry.artefact(parameter.type.bare().name) for parameter in operator.parameters)
-        if self.registry.is_a(operator.returns, "records") and not has_input:
+        kinds = [parameter.type.bare().name for parameter in operator.parameters]
+        inputs = [kind for kind in kinds if self.registry.artefact(kind)]
+        of_records = all(self.registry.is_a(kind, "records") for kind in inputs)
+        if self.registry.is_a(operator.returns, "records") and of_records and (not inputs or role != "attack"):
             return "data"
         return role
 
@@ -213,6 +215,8 @@ class Graph:
             "records": {"$node": self.node(leaked.records, repeat, "data")},
             "size": leaked.size,
             "permuted": leaked.permuted,
+            # What of the records leaks is drawn by this number, so that a decoy is made of the same records.
+            "turn": repeat,
         }
         return self.add("held", declaration.name, declaration.name, declaration.python, declaration.version,
                          declaration.artefact, params, random=True, repeat=repeat)  # fmt: skip

@@ -9,9 +9,8 @@ from mialang.meaning.audit import Audit, Threat
 from mialang.meaning.declarations import DefenseDeclaration, Operator
 from mialang.meaning.estimate import granted_by, total_queries
 from mialang.meaning.evaluate import axes_of
-from mialang.meaning.fits import Candidate, Setting, setting_of
+from mialang.meaning.fits import Candidate, Setting, secrets_of, setting_of, trained_on_secret
 from mialang.meaning.judgement.fitting import access_words
-from mialang.meaning.judgement.priors import secrets_of
 from mialang.meaning.literals import plain
 from mialang.meaning.recipes import steps
 from mialang.meaning.registry import Registry
@@ -114,7 +113,7 @@ def observables(registry: Registry) -> dict[str, Json]:
     """How observables follow from each other, for handles."""
     return {
         name: {
-            "from": list(each.sources),
+            "from": list(each.sources or filter(None, [each.records])),
             "python": each.python,
             "version": each.version,
             "size": each.parameters[0].name if each.parameters else "",
@@ -172,7 +171,7 @@ def threat_plan(audit: Audit, threat: Threat) -> ThreatPlan:
     items = ", ".join(f"{name.replace('_', ' ')} (`{text_of(value)}`)" for name, value in granted.items())
     secrets = secrets_of(setting.target)
     fixed = any(setting.target.arguments.get(name) is not None for name in operator.fixed_by)
-    strict = _strict(setting.target)
+    strict = trained_on_secret(setting.target)
     modality = operator.modality
     article = "an" if modality[:1] in "aeiou" else "a"
     target = f"`{setting.target.label or setting.target.name}`"
@@ -212,11 +211,6 @@ def _name(name: str) -> str:
 def _knows(setting: Setting) -> str:
     known = sorted(name.replace("_", " ") for name in setting.granted.knows)
     return f" It knows: {', '.join(known)}." if known else ""
-
-
-def _strict(target: Application) -> bool:
-    """Whether the secret is training data (rather than something that a model stores or observes)."""
-    return target.arguments.get("trained") is not None
 
 
 def _defense(audit: Audit, threat: Threat) -> str:

@@ -115,5 +115,5 @@ def test_a_handle_keeps_its_parts_out_of_reach_of_mistakes() -> None:
     handle = Handle("victim", answers(), {"label": None}, SIZED, Meter(3))
     assert not hasattr(handle, "__dict__")
     public = {name for name in dir(handle) if not name.startswith("_")}
-    assert public == {"name", "classes", "shape", "remaining", "ask", "column", "model"}
+    assert public == {"name", "classes", "shape", "identity", "remaining", "ask", "column", "model"}
     assert handle.remaining == 3

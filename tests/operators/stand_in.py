@@ -36,6 +36,10 @@ class StandIn:
         return self.model.shape
 
     @property
+    def identity(self):
+        return getattr(self.model, "identity", "")
+
+    @property
     def remaining(self):
         return None if self.budget is None else self.budget - self.asked
 

@@ -7,21 +7,13 @@ from collections.abc import Iterator
 from mialang.diagnostics import Diagnostic, error
 from mialang.meaning.audit import Audit
 from mialang.meaning.blocks import PriorValue
-from mialang.meaning.declarations import Operator
 from mialang.meaning.estimate import labels_of
-from mialang.meaning.fits import setting_of
+from mialang.meaning.fits import secrets_of, setting_of
 from mialang.meaning.judgement.fitting import cells_of
 from mialang.meaning.values import Application, Value
 from mialang.source import Span
 
 DISJOINT = "disjoint"
-
-
-def secrets_of(target: Application) -> list[Application]:
-    """What a target's type names as secret: what it was trained on, stores or observes."""
-    assert isinstance(target.declaration, Operator)
-    found = (target.arguments.get(name) for name in target.declaration.secret)
-    return [value for value in found if isinstance(value, Application)]
 
 
 def priors_are_disjoint(audit: Audit) -> Iterator[Diagnostic]:

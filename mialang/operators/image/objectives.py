@@ -15,7 +15,7 @@ class TotalVariation(Objective):
 
     def __call__(self, point: Point) -> torch.Tensor:
         """Return `[n]`."""
-        x = point.value
+        x: torch.Tensor = point.value
         down = (x[:, :, 1:] - x[:, :, :-1]).abs().flatten(1).mean(1)
         across = (x[:, :, :, 1:] - x[:, :, :, :-1]).abs().flatten(1).mean(1)
         return down + across

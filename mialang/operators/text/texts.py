@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
 import torch
 
 from mialang.operators.artefacts import Array, Artefact
+from mialang.operators.batches import packed, unpacked
 from mialang.operators.errors import OperatorError
 from mialang.operators.run import Json
 
@@ -119,17 +119,3 @@ class Texts(Artefact, kind="texts"):
 def identity(text: str) -> str:
     """Return what makes two texts the same record: NFC, case-folded, spaces collapsed."""
     return SPACES.sub(" ", unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())).strip()
-
-
-def packed(lines: Sequence[str], prefix: str = "") -> dict[str, Array]:
-    """Return strings as two arrays: `bytes` uint8, all in a row in UTF-8, and `ends` int64 `[n]`."""
-    encoded = [line.encode("utf-8", "surrogatepass") for line in lines]
-    ends = np.cumsum([len(each) for each in encoded], dtype=np.int64)
-    return {f"{prefix}bytes": np.frombuffer(b"".join(encoded), dtype=np.uint8).copy(), f"{prefix}ends": ends}
-
-
-def unpacked(arrays: Mapping[str, Array], prefix: str = "") -> tuple[str, ...]:
-    """Return the strings of `packed` arrays."""
-    data = arrays[f"{prefix}bytes"].tobytes()
-    ends = [0, *(int(end) for end in arrays[f"{prefix}ends"])]
-    return tuple(data[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(ends))
