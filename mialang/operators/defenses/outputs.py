@@ -13,7 +13,7 @@ import torch
 
 
 class OutputTransform(ABC):
-    """A function on answers `[n, classes]`, the same for every row of a call."""
+    """A function on answers `[…, classes]`, the same for every row of a call."""
 
     @abstractmethod
     def __call__(self, answer: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
@@ -44,8 +44,8 @@ class Truncated(OutputTransform):
 
     def __call__(self, answer: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG002 - draws nothing
         """Keep the k largest of each row (the lower column wins between equals)."""
-        kept = answer.argsort(dim=1, descending=True, stable=True)[:, : self.k]
-        return _normalised(torch.zeros_like(answer).scatter(1, kept, answer.gather(1, kept)))
+        kept = answer.argsort(dim=-1, descending=True, stable=True)[..., : self.k]
+        return _normalised(torch.zeros_like(answer).scatter(-1, kept, answer.gather(-1, kept)))
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Noisy(OutputTransform):
         """Add fresh noise to every answer; a row that noise empties keeps its largest score."""
         noise = torch.randn(answer.shape, generator=generator).to(answer)
         noisy = (answer + self.deviation * noise).clamp_min(0)
-        empty = noisy.sum(1, keepdim=True) == 0
+        empty = noisy.sum(-1, keepdim=True) == 0
         return _normalised(torch.where(empty, _one_hot(answer), noisy))
 
 
@@ -109,9 +109,9 @@ def noise_scores(*, deviation: float) -> OutputTransform:
 
 
 def _one_hot(answer: torch.Tensor) -> torch.Tensor:
-    first = answer.argsort(dim=1, descending=True, stable=True)[:, :1]
-    return torch.zeros_like(answer).scatter(1, first, 1.0)
+    first = answer.argsort(dim=-1, descending=True, stable=True)[..., :1]
+    return torch.zeros_like(answer).scatter(-1, first, 1.0)
 
 
 def _normalised(answer: torch.Tensor) -> torch.Tensor:
-    return answer / answer.sum(1, keepdim=True)
+    return answer / answer.sum(-1, keepdim=True)
