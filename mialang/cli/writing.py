@@ -23,7 +23,7 @@ from mialang.cli.console import (
     write_text,
 )
 from mialang.cli.usage import choice
-from mialang.diagnostics import Diagnostic, did_you_mean
+from mialang.diagnostics import Diagnostic, closest
 
 Specs = Annotated[list[Path], typer.Argument(help="`.mia` files.", metavar="SPEC")]
 Settings = Annotated[list[str], typer.Option("--set", help="Override a `param`: NAME=VALUE.", metavar="NAME=VALUE")]
@@ -109,10 +109,23 @@ def explain(
     if wanted not in pages:
         refuse(
             f"there is no finding `{code}`",
-            did_you_mean(wanted, pages) or "`mialang explain` lists all findings",
+            _which_code(wanted, list(pages)),
             number="E0802",
         )
     say(pages[wanted].read_text(encoding="utf-8").rstrip())
+
+
+def _which_code(wanted: str, known: list[str]) -> str:
+    """The code that may have been meant: one that looks like it, or those about the same thing, which begin alike."""
+    if near := closest(wanted, known):
+        return f"did you mean `{near[0]}`?"
+    alike = [each for each in known if each.startswith(wanted[:3])]
+    listed = (
+        f"codes that begin like it are {', '.join(f'`{each}`' for each in alike)}; "
+        if len(wanted) > 2 and alike
+        else ""
+    )
+    return f"{listed}`mialang explain` lists all findings"
 
 
 def schema() -> None:
