@@ -16,6 +16,7 @@ from mialang.engine.work import Settings
 from mialang.plan.model import Plan, canonical
 
 Json = Any
+STAMP = 15  # characters of a run's name that say when it began
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,20 @@ class Run:
         raise StoreError(f"there are too many runs called `{base}`")
 
     @classmethod
+    def every(cls, store: Store) -> list[Run]:
+        """All runs of a store, in the order in which they began, also within one second."""
+        found = [each for each in (store.root / "runs").glob("*") if (each / "plan.json").exists()]
+        found.sort(key=lambda each: (each.name[:STAMP], (each / "spec.mia").stat().st_mtime_ns, each.name))
+        return [cls(each.name, each) for each in found]
+
+    @classmethod
     def find(cls, store: Store, name: str) -> Run:
         """A run by its name, the beginning of it, or `last`.
 
         Raises:
             StoreError: there is no such run, or more than one.
         """
-        runs = sorted(each for each in (store.root / "runs").glob("*") if (each / "plan.json").exists())
+        runs = [each.folder for each in cls.every(store)]
         if name == "last":
             runs = runs[-1:]
         else:

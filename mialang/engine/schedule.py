@@ -185,8 +185,7 @@ class Schedule:
             current = pending.pop()
             if current not in self.outcome.lacking and current not in self.outcome.skipped:
                 self.outcome.lacking[current] = missing
-                if current in self._selected:
-                    self.tell("lacking", node=current, label=self.plan.nodes[current].label, lacks=missing)
+                self.tell("lacking", node=current, label=self.plan.nodes[current].label, lacks=missing)
                 pending.extend(self._consumers[current])
 
     def _finish(self, name: str, output: str) -> None:

@@ -14,6 +14,7 @@ import mialang
 Json = Any
 Role = Literal["data", "target", "judge", "grant", "handle", "attack", "check", "metric", "held"]
 PLAN_FORMAT = 1
+KEY_DIGITS = 10  # of its structural key that a node's name ends with
 
 
 def canonical(value: Json) -> bytes:
@@ -241,6 +242,12 @@ class Plan(Frozen):
         for node in self.nodes.values():
             for source in dict.fromkeys((*node.inputs, *node.after)):
                 yield source, node.id
+
+
+def structure_of(name: str) -> str:
+    """What a node computes, by its name alone: the digits of its structural key, whatever stands before them."""
+    _, _, digits = name.rpartition("-")
+    return digits if len(digits) == KEY_DIGITS and not set(digits) - set("0123456789abcdef") else name
 
 
 def references(params: Json) -> Iterator[str]:

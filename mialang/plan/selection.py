@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 
 from mialang.diagnostics import Diagnostic, did_you_mean, error
-from mialang.plan.model import Node, Plan, Reading
+from mialang.plan.model import Node, Plan, Reading, structure_of
 
 CODE = "E0802"
 
@@ -267,9 +267,9 @@ def _changed(run: str, past: Past, graph: _Graph) -> set[str] | Diagnostic:
 
     Two nodes that compute the same have the same number behind their labels, whatever they are called.
     """
-    known = {_number(name) for name in past.known}
+    known = {structure_of(name) for name in past.known}
     nodes = graph.plan.nodes
-    new = {name for name, node in nodes.items() if not node.passes_on and _number(name) not in known}
+    new = {name for name, node in nodes.items() if not node.passes_on and structure_of(name) not in known}
     if not new:
         return error(CODE, f"nothing has changed since the run `{run}`").help(
             "leave `--select` out: what is known is not done again"
@@ -277,13 +277,9 @@ def _changed(run: str, past: Past, graph: _Graph) -> set[str] | Diagnostic:
     return graph.needing(new)
 
 
-def _number(name: str) -> str:
-    return name.rpartition("-")[2]
-
-
 def _failed(run: str, past: Past, plan: Plan) -> set[str] | Diagnostic:
-    numbers = {_number(name) for name in past.undone}
-    found = {name for name in plan.nodes if _number(name) in numbers}
+    numbers = {structure_of(name) for name in past.undone}
+    found = {name for name in plan.nodes if structure_of(name) in numbers}
     if found:
         return found
     if past.undone:

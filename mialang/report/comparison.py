@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
-from mialang.plan.model import Node, Plan
+from mialang.plan.model import Node, Plan, structure_of
 from mialang.report.bounds import Estimate
 from mialang.report.evidence import Figure, Missing
 from mialang.report.phrases import call_words
@@ -160,7 +160,7 @@ def _selected(plan: Plan) -> str:
 
 def _steps(plan: Plan) -> dict[str, Node]:
     """The nodes that compute something, by the number that says what: it stands behind the label."""
-    return {name.rpartition("-")[2]: node for name, node in plan.nodes.items() if not node.passes_on}
+    return {structure_of(name): node for name, node in plan.nodes.items() if not node.passes_on}
 
 
 def _paired(one: Plan, other: Plan) -> tuple[list[tuple[Node, Node]], list[tuple[Literal["added", "removed"], Node]]]:
@@ -260,10 +260,10 @@ def own_parameters(params: Json, path: str = "", *, inputs: bool = True) -> dict
 
 def _results(one: Record, other: Record) -> dict[str, int]:
     """Same nodes that made other bytes: they read other files, or ran on other machines or threads."""
-    before = {name.rpartition("-")[2]: made["output"] for name, made in one.outcome.get("nodes", {}).items()}
+    before = {structure_of(name): made["output"] for name, made in one.outcome.get("nodes", {}).items()}
     found: dict[str, int] = {}
     for name, made in other.outcome.get("nodes", {}).items():
-        number = name.rpartition("-")[2]
+        number = structure_of(name)
         if number in before and before[number] != made["output"]:
             label = other.plan.nodes[name].label
             found[label] = found.get(label, 0) + 1

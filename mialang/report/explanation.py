@@ -195,10 +195,11 @@ def _recomputed(run: Run, name: str) -> str:
 
 
 def _earlier(record: Record) -> list[Run]:
-    """The runs before this one, newest first; names begin with their time."""
-    folders = (record.store.root / "runs").glob("*")
-    names = sorted((each.name for each in folders if each.name < record.run.id), reverse=True)
-    return [Run(name, record.store.root / "runs" / name) for name in names[:LOOKED_AT]]
+    """The runs before this one, newest first."""
+    runs = Run.every(record.store)
+    names = [each.id for each in runs]
+    before = runs[: names.index(record.run.id)] if record.run.id in names else []
+    return before[::-1][:LOOKED_AT]
 
 
 def _plan_of(run: Run) -> Plan | None:
