@@ -13,6 +13,7 @@ from mialang.meaning.registry import Registry
 from mialang.meaning.schema import SPEC_BLOCKS
 from mialang.meaning.values import Application, Value, fill, is_unknown
 from mialang.source import Source, Span
+from mialang.syntax import tree
 
 ASKING = SPEC_BLOCKS.keys() - {"data", "target", "judge", "prior"}  # the sorts of blocks that make a file an audit
 VIEWS = ("gain", "blind", "baseline", "over_baseline")
@@ -249,6 +250,7 @@ class Audit:
         written: the sorts of blocks that the spec holds, readable or not.
         unread: the sorts of blocks, and `import`, of which something could not be read; empty text for an unknown sort.
         unmeasured: names of measurements that could not be read.
+        items: what the spec's file holds, as it is written.
     """
 
     source: Source
@@ -266,6 +268,7 @@ class Audit:
     written: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     unmeasured: set[str] = field(default_factory=set)
+    items: tuple[tree.Item, ...] = field(default=(), repr=False)
     measured: dict[str, int] = field(
         default_factory=dict
     )  # sizes of data that have been read, by digest of their value

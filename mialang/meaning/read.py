@@ -62,7 +62,7 @@ class _Reader:
         self.module = module
         self.found: list[Diagnostic] = modules.found
         doc = module.file.doc.text if module.file.doc else ""
-        self.audit = Audit(source, doc, modules.registry)
+        self.audit = Audit(source, doc, modules.registry, items=module.file.items)
         self.audit.unread |= module.unread
         self.audit.written |= {item.kind.text for item in module.file.items if isinstance(item, tree.Block)}
 

@@ -24,8 +24,10 @@ from mialang.meaning.judgement.fitting import (
     fixed_models_stay_as_they_are,
     recipes_make_sense,
 )
+from mialang.meaning.judgement.forgotten import nothing_is_forgotten
 from mialang.meaning.judgement.gating import (
     bounds_exist,
+    defenses_have_a_price,
     gates_have_controls,
     leaks_are_repeated,
     thresholds_can_be_reached,
@@ -58,8 +60,10 @@ RULES: tuple[Rule, ...] = (
     bounds_exist,
     thresholds_can_be_reached,
     utility_speaks_of_the_defended_model,
+    defenses_have_a_price,
     total_queries_fit_the_budget,
     everything_is_used,
+    nothing_is_forgotten,
 )
 
 

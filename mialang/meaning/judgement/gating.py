@@ -6,13 +6,25 @@ import math
 from collections.abc import Iterator
 
 from mialang.diagnostics import Diagnostic, error, warning
-from mialang.meaning.audit import Audit, Comparison, Condition, Constant, Gate, GateRule, Instance, Junction, Reading
+from mialang.meaning.audit import (
+    Audit,
+    Comparison,
+    Condition,
+    Constant,
+    Gate,
+    GateRule,
+    Instance,
+    Junction,
+    Reading,
+    Threat,
+)
+from mialang.meaning.declarations import DefenseDeclaration
 from mialang.meaning.estimate import size_of
 from mialang.meaning.fits import candidate_of, setting_of
 from mialang.meaning.judgement.fitting import cells_of
 from mialang.meaning.judgement.whole import instances_of
 from mialang.meaning.read import attack_of, threat_of
-from mialang.meaning.values import Application
+from mialang.meaning.values import Application, DefendedModel
 
 ENOUGH_REPEATS = 5
 FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "==": "==", "!=": "!="}
@@ -239,3 +251,38 @@ def utility_speaks_of_the_defended_model(audit: Audit) -> Iterator[Diagnostic]:
                         .note("a defense that ruins the model would not be seen")
                         .help(f"write `{threat.name}.target`, the model behind the defense")
                     )  # fmt: skip
+
+
+def defenses_have_a_price(audit: Audit) -> Iterator[Diagnostic]:
+    """A gate on leakage behind a defense needs the utility of the defended model: a ruined model leaks nothing."""
+    if not audit.complete("threat", "evaluate") or audit.unmeasured:
+        return
+    priced = {
+        value.threat
+        for measurement in audit.measurements.values()
+        if measurement.metric.sort == "utility"
+        for value in measurement.value.arguments.values()
+        if isinstance(value, DefendedModel)
+    }
+    for gate in audit.gates:
+        for rule in gate.rules:
+            for reading in _leaks(rule, audit) if rule.verb == "require" else ():
+                threat = audit.threats.get(threat_of(audit.measurements[reading.measurement], audit) or "")
+                if threat is None or threat.name in priced or not _is_defended(threat, audit):
+                    continue
+                priced.add(threat.name)
+                yield (
+                    warning("W0609", f"nothing measures what the defense of `{threat.name}` costs", rule.span,
+                            "holds for a ruined model too")
+                    .also(threat.spans["defense"], "the defense")
+                    .note("a model that has forgotten what it learned leaks nothing and is good for nothing")
+                    .help(f"measure it in `evaluate`, for example `utility = accuracy({threat.name}.target, DATA)`")
+                )  # fmt: skip
+
+
+def _is_defended(threat: Threat, audit: Audit) -> bool:
+    """Whether a threat has a defense in any cell."""
+    settings = (setting_of(audit, threat, cell) for cell in cells_of(audit, threat))
+    acts = [each.declaration.acts for setting in settings if setting is not None for each in setting.defenses
+            if isinstance(each.declaration, DefenseDeclaration)]  # fmt: skip
+    return any(act != "nothing" for act in acts)

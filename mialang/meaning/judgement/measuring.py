@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from posixpath import normpath
 
 from mialang.diagnostics import Diagnostic, error
 from mialang.meaning.accept import kind_of
@@ -150,6 +151,9 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
         shown = f"`{name}` is" if name == target.label else f"`{name}` and `{target.label}` are one model:"
         yield _own_judge(measurement, threat, f"{shown} both the model under attack and its own judge")
         return
+    if (weights := _weights(judge)) is not None and weights == _weights(target):
+        yield _own_judge(measurement, threat, f"`{name}` and `{target.label}` load the same weights, `{weights}`")
+        return
     if any(part == target or isinstance(part, DefendedModel) for part in walk(judge)):
         yield (
             error("E0502", f"the judge `{name}` is made from the model under attack", measurement.span, "judged by it")
@@ -172,6 +176,13 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
             .note("twins share their mistakes, so a reconstruction that fools one fools the other")
             .help("give the judge another architecture")
         )
+
+
+def _weights(value: Application) -> str | None:
+    """The file that fixes a model, as a path without detours; None where a model is trained."""
+    fixed = value.declaration.fixed_by if isinstance(value.declaration, Operator) else ()
+    given = next((value.arguments.get(name) for name in fixed), None)
+    return normpath(given) if isinstance(given, str) else None
 
 
 def _architectures(value: Application) -> list[str]:
