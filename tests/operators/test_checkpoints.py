@@ -110,6 +110,7 @@ def victim() -> Model:
 CLASSIFIER = {
     "trained": pictures(),
     "tested": None,
+    "accuracy": None,
     "lr": 0.01,
     "batch": 16,
     "weights": None,
@@ -153,7 +154,7 @@ def repelled(run: Run, target: StandIn):
 def searched(by, until, keep: str):
     def step(run: Run, target: StandIn):
         over = Pixels((1, 8, 8), 0.5, 0.3)
-        loss = cross_entropy(of=target) + 0.1 * l2()
+        loss = cross_entropy(of=target, labels=None) + 0.1 * l2()
         return descend(over=over, minimise=loss, by=by, steps=6, starts=3, until=until, keep=keep, run=run)
 
     return step

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from mialang.operators.defenses.training import negative_label_smoothing
 from mialang.operators.errors import OperatorError
 from mialang.operators.image import architectures, datasets
 from mialang.operators.image.classifier import classifier
@@ -16,7 +18,7 @@ from mialang.operators.image.images import Images
 from mialang.operators.models import state_of
 from tests.operators.stand_in import run
 
-NOTHING = {"tested": None, "weights": None, "classes": None, "shape": None, "training": []}
+NOTHING = {"tested": None, "accuracy": None, "weights": None, "classes": None, "shape": None, "training": []}
 SCHEDULE = {"epochs": 4, "lr": 3e-3, "batch": 32}
 SMALL = architectures.mlp(hidden=32, layers=1)
 
@@ -106,6 +108,33 @@ def test_a_classifier_needs_data_or_weights_and_not_both(tmp_path):
         classifier(model=SMALL, trained=None, run=run(), **NOTHING | SCHEDULE | {"weights": "w.pt"})
     with pytest.raises(OperatorError, match="one class only"):
         trained(data=digits(classes=(3,)))
+
+
+def test_a_model_that_falls_short_of_its_declared_accuracy_is_refused(tmp_path):
+    # L10: weights behind other preprocessing answer, and answer nonsense.
+    made, notes = trained(epochs=12)
+    save_file(dict(made.state), tmp_path / "w.safetensors")
+    given = {**NOTHING, **SCHEDULE, "weights": "w.safetensors", "classes": (1, 4, 7), "shape": (1, 8, 8)}
+    records = digits("test", classes=(1, 4, 7))
+
+    def loads(accuracy, tested=records):
+        data = run(data=tmp_path)
+        classifier(model=SMALL, trained=None, run=data, **given | {"accuracy": accuracy, "tested": tested})
+        return data.notes
+
+    reached = loads(0.5)["test_accuracy"]
+    assert loads(reached)["declared_accuracy"] == reached
+    inverted = replace(records, raw=(16 - records.raw).astype(records.raw.dtype))
+    with pytest.raises(OperatorError, match=r"reaches an accuracy of .* are declared") as caught:
+        loads(reached, tested=inverted)
+    assert "preprocessing" in caught.value.note
+    with pytest.raises(OperatorError, match="nothing to measure it on"):
+        loads(0.9, tested=None)
+    assert notes["train_accuracy"] > 0.8
+    trained(accuracy=0.5, epochs=12)
+    with pytest.raises(OperatorError, match="are declared"):
+        trained(accuracy=1.0, epochs=1, lr=1e-5)
+    trained(accuracy=1.0, epochs=1, lr=1e-5, training=[negative_label_smoothing(alpha=-0.1, start=0.5, full=0.75)])
 
 
 def test_divergence_names_the_step_and_the_rate():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mialang.operators.defenses import outputs
+from mialang.operators.errors import OperatorError
 from tests.operators.strategies import matrices
 
 probabilities = matrices().map(lambda logits: logits.softmax(1))
@@ -26,13 +28,14 @@ def test_rounding_keeps_the_digits_asked_for(p, digits):
 
 @given(probabilities, st.integers(1, 5))
 def test_truncation_keeps_k_scores_that_sum_to_one(p, k):
+    k = min(k, p.shape[1] - 1)
     r = released(outputs.truncate_scores(k=k), p)
     assert ((r > 0).sum(1) <= k).all()
     torch.testing.assert_close(r.sum(1), torch.ones(len(r)))
     assert torch.equal(r.argmax(1), p.argmax(1)) or (p.sort(dim=1).values[:, -2:].diff(dim=1) == 0).any()
 
 
-@given(probabilities, st.floats(0, 1))
+@given(probabilities, st.floats(0.001, 1))
 def test_a_cutoff_leaves_rows_that_sum_to_one(p, below):
     # R-ART-3: a released cutoff does not renormalise.
     r = released(outputs.cut_scores(below=below), p)
@@ -47,6 +50,19 @@ def test_labels_only_releases_exactly_one_1_per_row(p):
     assert torch.equal(r.sum(1), torch.ones(len(r)))
     assert set(r.unique().tolist()) <= {0.0, 1.0}
     assert torch.equal((r * p).sum(1), p.max(1).values)
+
+
+def test_a_defense_that_hides_nothing_is_refused():
+    # L24: what is null by its settings must not pass for a defense.
+    p = torch.full((2, 3), 1 / 3)
+    for make in (
+        lambda: outputs.cut_scores(below=0.0),
+        lambda: outputs.noise_scores(deviation=0.0),
+        lambda: released(outputs.truncate_scores(k=3), p),
+        lambda: released(outputs.truncate_scores(k=9), p),
+    ):
+        with pytest.raises(OperatorError, match="hides nothing"):
+            make()
 
 
 @given(probabilities, st.floats(0.01, 2), st.integers(0, 9))

@@ -25,7 +25,7 @@ def public():
 @pytest.fixture(scope="module")
 def target():
     secret = datasets.digits(split="train", classes=(0, 1, 2), limit=240, run=run())
-    rest = {"tested": None, "training": [], "weights": None, "classes": None, "shape": None}
+    rest = {"tested": None, "accuracy": None, "training": [], "weights": None, "classes": None, "shape": None}
     model = architectures.mlp(hidden=32, layers=1)
     return classifier(model=model, trained=secret, epochs=8, lr=3e-3, batch=32, run=run(), **rest)
 

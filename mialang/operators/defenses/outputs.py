@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
+from mialang.operators.errors import OperatorError
+
 
 class OutputTransform(ABC):
     """A function on answers `[…, classes]`, the same for every row of a call."""
@@ -43,7 +45,16 @@ class Truncated(OutputTransform):
     k: int
 
     def __call__(self, answer: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG002 - draws nothing
-        """Keep the k largest of each row (the lower column wins between equals)."""
+        """Keep the k largest of each row (the lower column wins between equals).
+
+        Raises:
+            OperatorError: k is all there are, which is no defense.
+        """
+        if self.k >= answer.shape[1]:
+            raise OperatorError(
+                f"releasing the {self.k} largest of {answer.shape[1]} scores hides nothing",
+                help=f"use none(), or k below {answer.shape[1]}",
+            )
         kept = answer.argsort(dim=-1, descending=True, stable=True)[..., : self.k]
         return _normalised(torch.zeros_like(answer).scatter(-1, kept, answer.gather(-1, kept)))
 
@@ -94,7 +105,13 @@ def truncate_scores(*, k: int) -> OutputTransform:
 
 
 def cut_scores(*, below: float) -> OutputTransform:
-    """Describe the release of confident scores only (as ART's HighConfidence, but renormalised)."""
+    """Describe the release of confident scores only (as ART's HighConfidence, but renormalised).
+
+    Raises:
+        OperatorError: every score passes, which is no defense.
+    """
+    if below <= 0:
+        raise OperatorError("a cutoff of 0 hides nothing", help="use none(), or a cutoff such as below = 0.25")
     return Cut(below)
 
 
@@ -104,7 +121,13 @@ def labels_only() -> OutputTransform:
 
 
 def noise_scores(*, deviation: float) -> OutputTransform:
-    """Describe Gaussian noise on scores (as ART's GaussianNoise)."""
+    """Describe Gaussian noise on scores (as ART's GaussianNoise).
+
+    Raises:
+        OperatorError: there is no noise.
+    """
+    if deviation <= 0:
+        raise OperatorError("noise of deviation 0 hides nothing", help="use none(), or a deviation such as 0.2")
     return Noisy(deviation)
 
 

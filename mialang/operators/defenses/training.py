@@ -61,13 +61,15 @@ def dp_sgd(
     """Describe DP-SGD (Abadi et al., CCS 2016, arXiv:1607.00133).
 
     Raises:
-        OperatorError: not exactly one of noise multiplier and ε is given, or the noise is 0.
+        OperatorError: not exactly one of noise multiplier and ε is given, or the noise or the clipping norm is 0.
     """
     if (noise_multiplier is None) == (epsilon is None):
         raise OperatorError(
             "DP-SGD needs either a noise multiplier or an ε to reach",
             help="give `noise_multiplier = 1.0`, or `epsilon = 8`, not both",
         )
+    if max_grad_norm <= 0:
+        raise OperatorError("gradients clipped to 0 train nothing", help="use a `max_grad_norm` such as 1")
     if noise_multiplier == 0:
         raise OperatorError("DP-SGD with noise 0 gives no privacy", help="use a noise multiplier of .5 or more")
     return PrivateTraining(noise_multiplier, epsilon, max_grad_norm, delta)

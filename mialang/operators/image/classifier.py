@@ -17,12 +17,15 @@ from mialang.operators.models import Architecture, Model, load, state_of
 from mialang.operators.run import Run
 from mialang.operators.training import Schedule, TrainingDefense, fit, share_correct
 
+TOLERATED = 0.01  # by which a measured accuracy may fall short of the declared one
+
 
 def classifier(
     *,
     model: Architecture,
     trained: Images | None,
     tested: Images | None,
+    accuracy: float | None,
     epochs: int,
     lr: float,
     batch: int,
@@ -37,7 +40,8 @@ def classifier(
     Notes as evidence: `train_accuracy`, and `test_accuracy` if `tested` is given; `epsilon` under private training.
 
     Raises:
-        OperatorError: neither or both of `trained` and `weights`; weights that do not fit; one class only; divergence.
+        OperatorError: neither or both of `trained` and `weights`; weights that do not fit; one class only; divergence;
+            an accuracy below the one that was declared.
     """
     if (trained is None) == (weights is None):
         raise OperatorError(
@@ -51,9 +55,27 @@ def classifier(
         made = _trained(model, trained, Schedule(epochs, lr, batch), training, run)
     if tested is not None:
         known = tested.only(label for label in tested.classes if label in made.classes)
-        accuracy = share_correct(made.network, known.inputs, columns_of(known, made.classes))
-        run.note("test_accuracy", accuracy)
+        run.note("test_accuracy", share_correct(made.network, known.inputs, columns_of(known, made.classes)))
+    if accuracy is not None and not training:
+        _as_declared(accuracy, run)
     return made
+
+
+def _as_declared(accuracy: float, run: Run) -> None:
+    """Refuse a model that falls short of what it is known to reach: most often it is fed other inputs than in training."""
+    measured = run.notes.get("test_accuracy", run.notes.get("train_accuracy"))
+    if measured is None:
+        raise OperatorError(
+            f"an accuracy of {accuracy:.2%} is declared, and there is nothing to measure it on",
+            help="give `tested = DATA`, records that the model was made for",
+        )
+    run.note("declared_accuracy", accuracy)
+    if measured < accuracy - TOLERATED:
+        raise OperatorError(
+            f"the model reaches an accuracy of {measured:.2%}, and {accuracy:.2%} are declared",
+            note="the usual causes are other preprocessing (range, size, colour, order of classes) or other weights",
+            help="compare the inputs with those of training, or declare what is true",
+        )
 
 
 def columns_of(images: Images, classes: tuple[int, ...]) -> torch.Tensor:
