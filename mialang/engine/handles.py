@@ -30,6 +30,9 @@ class Answers(Protocol):
     def column(self, labels: Tensor) -> Tensor:
         """Map class ids to columns of `scores`."""
 
+    def knowledge(self, name: str) -> Any:
+        """A fact about the model."""
+
     def model(self) -> Any:
         """The model itself."""
 
@@ -82,23 +85,26 @@ class Handle:
         sees: observables that are granted, with sizes (None: any size); None grants everything.
         sized: the name of the size of each observable that has one.
         meter: what counts the questions.
+        knows: facts about the model that are granted; None grants everything.
     """
 
-    __slots__ = ("__answers", "__meter", "__sees", "__sized", "name")
+    __slots__ = ("__answers", "__knows", "__meter", "__sees", "__sized", "name")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is answered, and every way in which that is limited
         self,
         name: str,
         answers: Answers,
         sees: Mapping[str, float | None] | None = None,
         sized: Mapping[str, str] | None = None,
         meter: Meter | None = None,
+        knows: Sequence[str] | None = None,
     ) -> None:
         self.name = name
         self.__answers = answers
         self.__sees = sees
         self.__sized = sized or {}
         self.__meter = meter or Meter()
+        self.__knows = knows
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -123,6 +129,8 @@ class Handle:
     def ask(self, name: str, x: Batch, **size: Any) -> Batch:
         """Answer n questions, one a record of `x`: a tensor `[n, …]`, or a sequence of n inputs.
 
+        Of what comes in sizes, as much is answered as is granted where no size is asked.
+
         Raises:
             RefusedError: the observable, its size, its gradient, or the number of questions is not granted.
         """
@@ -130,7 +138,22 @@ class Handle:
         if getattr(x, "requires_grad", False):
             self.__allow("input_gradients", {})
         self.__meter.count(name, len(x))
-        return self.__answers(name, x, **size)
+        return self.__answers(name, x, **self.__whole(name, size))
+
+    def know(self, name: str) -> Any:
+        """A fact about the model, as its vocabulary.
+
+        Raises:
+            RefusedError: it is not granted.
+        """
+        if self.__knows is not None and name not in self.__knows:
+            self.__meter.refused += 1
+            raise RefusedError(
+                f"this attack may not know the {name.replace('_', ' ')} of `{self.name}`",
+                note=f"it was found to know {_listed(self.__knows)}",
+                help="declare in the operator's `.mia` what it knows: `{ knows = [" + name + "] }`",
+            )
+        return self.__answers.knowledge(name)
 
     def column(self, labels: Tensor) -> Tensor:
         """Map class ids `[n]` to columns of `scores` `[n]`."""
@@ -144,6 +167,13 @@ class Handle:
         """
         self.__allow("weights", {})
         return self.__answers.model()
+
+    def __whole(self, name: str, size: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The size of a question, or the largest that is granted where none was asked."""
+        parameter, limit = self.__sized.get(name), (self.__sees or {}).get(name)
+        if parameter is None or parameter in size or limit is None:
+            return size
+        return {**size, parameter: int(limit)}
 
     def __allow(self, name: str, size: Mapping[str, Any]) -> None:
         if self.__sees is None:

@@ -52,12 +52,13 @@ class Audit:
         self._meter = Meter(questions)
         return run
 
-    def handle(
+    def handle(  # noqa: PLR0913 - everything that a plan says of a handle
         self,
         model: Any,
         run: Any,
         *,
         sees: Mapping[str, float | None] | None,
+        knows: Sequence[str] = (),
         transforms: Sequence[tuple[Sequence[str], Any]] = (),
         decoy: str = "",
     ) -> Handle:
@@ -66,7 +67,7 @@ class Audit:
 
         sized = {name: each["size"] for name, each in self._observables.items() if each["size"]}
         answers = ModelAnswers(model, self._observables, transforms, decoy=decoy == "permuted", generator=run.generator)
-        return Handle("target", answers, sees, sized, self._meter)
+        return Handle("target", answers, sees, sized, self._meter, None if sees is None else knows)
 
     def own(self, model: Any, run: Any, name: str) -> Handle:
         """A model that nobody meters: the attacker's own, or an instrument."""

@@ -281,7 +281,8 @@ class _Binding:
             self._artefact(target), self.job.observables, transforms, decoy=params["decoy"] == "permuted",
             generator=self.run.generator,
         )  # fmt: skip
-        return Handle("target", answers, params["sees"], self._sized(), self.meter)
+        knows = params["knows"] if params["sees"] is not None else None
+        return Handle("target", answers, params["sees"], self._sized(), self.meter, knows)
 
 
 # -- artefacts in memory -------------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ class Answerable(Protocol):
     classes: tuple[int, ...]
     shape: tuple[int, ...]
 
-    def answer(self, name: str, x: Batch) -> Batch:
-        """Answer a native observable for a batch of n inputs."""
+    def answer(self, name: str, x: Batch, **size: Any) -> Batch:
+        """Answer a native observable for a batch of n inputs; `size` holds the parameters of the observable, if any."""
 
 
 class ModelAnswers:
@@ -67,7 +67,8 @@ class ModelAnswers:
 
     def _answer(self, name: str, x: Batch, size: Mapping[str, Any]) -> Batch:
         chain = self._chain(name)
-        answer = self._model.answer(chain[0], x)
+        # What is answered natively takes its size itself; along a chain every link takes its own.
+        answer = self._model.answer(chain[0], x, **(size if len(chain) == 1 else {}))
         pending = list(self._transforms)
         for place, link in enumerate(chain):
             witness = self._observables[link]["python"] if place else ""
@@ -115,6 +116,17 @@ class ModelAnswers:
             stranger = int(labels[known[columns] != labels][0])
             raise OperatorError(f"the model does not know class {stranger}", note=f"it knows {list(self.classes)}")
         return columns
+
+    def knowledge(self, name: str) -> Any:
+        """A fact about the model, as its vocabulary.
+
+        Raises:
+            OperatorError: the model has no such fact to tell.
+        """
+        tell = getattr(self._model, "knowledge", None)
+        if tell is None:
+            raise OperatorError(f"this model has no {name.replace('_', ' ')} that could be told")
+        return tell(name)
 
     def model(self) -> Answerable:
         """The model itself."""

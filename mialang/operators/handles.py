@@ -48,5 +48,8 @@ class Handle(Protocol):
             A tensor `[n, …]` or a sequence of n answers; for `label`, class ids `[n]`.
         """
 
+    def know(self, name: str) -> Any:
+        """Return a fact about the model that is granted, as its `vocabulary`."""
+
     def column(self, labels: torch.Tensor) -> torch.Tensor:
         """Map class ids `[n]` to columns of `scores` `[n]`."""

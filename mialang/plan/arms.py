@@ -210,7 +210,8 @@ class Arms:
         transforms = active_transforms(setting, registry)
         # The handle gives what was inferred, not all that was granted: the least that the attack needs.
         needed = candidate.needs.access
-        handle = BoundHandle(target, needed.sees, needed.knows, transforms, decoy, checks)
+        sees = {**needed.sees, **_as_granted(candidate, setting)}
+        handle = BoundHandle(target, sees, needed.knows, transforms, decoy, checks)
 
         def answer(value: Value) -> Value | None:
             match value:
@@ -304,6 +305,17 @@ class Arms:
             place = tuple((axis, cell[axis]) for axis in axes if axis in cell)
             found.update({key: self.found[key] for key in by_cell.get(place, ())})
         return list(found.values())
+
+
+def _as_granted(candidate: Candidate, setting: Setting) -> dict[str, float]:
+    """The sizes of what an attack takes in whatever size there is: those that are left behind the defense."""
+    granted = setting.access.sees
+    return {
+        reason.observable: granted[reason.observable]
+        for reason in candidate.needs.reasons
+        if math.isinf(reason.size)
+        and candidate.needs.access.sees[reason.observable] < granted.get(reason.observable, 0)
+    }
 
 
 def active_transforms(setting: Setting, registry: Any) -> tuple[Application, ...]:

@@ -183,6 +183,8 @@ class Graph:
 
     def _handle(self, handle: BoundHandle, repeat: int) -> str:
         target = self.node(handle.target, repeat, "target")
+        # A defense that only hides or limits answers changes none of them.
+        changing = [each for each in handle.transforms if getattr(each.declaration, "python", "")]
         sees = None if handle.sees is None else {
             name: None if math.isinf(size) else size for name, size in sorted(handle.sees.items())
         }  # fmt: skip
@@ -190,7 +192,7 @@ class Graph:
             "model": {"$node": target},
             "sees": sees,
             "knows": sorted(handle.knows),
-            "transforms": [self._transform(each, repeat) for each in handle.transforms],
+            "transforms": [self._transform(each, repeat) for each in changing],
             "decoy": handle.decoy,
             "noisy": is_noisy(handle),
         }

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mialang.engine.handles import Handle, Meter, RefusedError
 from mialang.meaning.modules import Modules
 from mialang.operators.answers import ModelAnswers
+from mialang.operators.errors import OperatorError
 from mialang.plan.words import observables
 
 TABLE = observables(Modules().registry)
@@ -115,5 +116,44 @@ def test_a_handle_keeps_its_parts_out_of_reach_of_mistakes() -> None:
     handle = Handle("victim", answers(), {"label": None}, SIZED, Meter(3))
     assert not hasattr(handle, "__dict__")
     public = {name for name in dir(handle) if not name.startswith("_")}
-    assert public == {"name", "classes", "shape", "identity", "remaining", "ask", "column", "model"}
+    assert public == {"name", "classes", "shape", "identity", "remaining", "ask", "know", "column", "model"}
     assert handle.remaining == 3
+
+
+class Knowing(Linear):
+    """A model that tells its vocabulary, and answers the size that it was asked for."""
+
+    natives = ("logits", "features", "top_k")
+
+    def answer(self, name: str, x: torch.Tensor, **size: Any) -> torch.Tensor:
+        return torch.full((len(x),), float(size.get("k", -1))) if name == "top_k" else super().answer(name, x)
+
+    def knowledge(self, name: str) -> Any:
+        return f"the {name}"
+
+
+def knowing() -> ModelAnswers:
+    return ModelAnswers(Knowing(), TABLE, generator=torch.Generator().manual_seed(0))
+
+
+@given(st.integers(1, 50), st.one_of(st.none(), st.integers(1, 50)))
+def test_without_a_size_as_much_is_answered_as_is_granted_and_never_more(limit: int, asked: int | None) -> None:
+    handle = Handle("victim", knowing(), {"top_k": float(limit)}, SIZED)
+    if asked is not None and asked > limit:
+        with pytest.raises(RefusedError):
+            handle.ask("top_k", torch.zeros(2, 2), k=asked)
+    else:
+        given_size = {} if asked is None else {"k": asked}
+        assert handle.ask("top_k", torch.zeros(2, 2), **given_size).tolist() == [asked or limit] * 2
+
+
+def test_facts_about_a_model_are_told_to_whom_they_are_granted() -> None:
+    open_to_all = Handle("victim", knowing())
+    granted = Handle("victim", knowing(), {"logits": None}, SIZED, None, ["vocabulary"])
+    closed = Handle("victim", knowing(), {"logits": None}, SIZED, None, [])
+    assert open_to_all.know("vocabulary") == granted.know("vocabulary") == "the vocabulary"
+    for name, handle in (("architecture", granted), ("vocabulary", closed)):
+        with pytest.raises(RefusedError, match=f"may not know the {name}"):
+            handle.know(name)
+    with pytest.raises(OperatorError, match="no vocabulary that could be told"):
+        Handle("victim", answers()).know("vocabulary")

@@ -128,6 +128,8 @@ class _Writer:
         model = self._input(params["model"]["$node"])
         transforms = ", ".join(f"({each['on']!r}, {self._value(each['term'], node)})" for each in params["transforms"])
         given = [f"sees={params['sees']!r}"]
+        if params["knows"]:
+            given.append(f"knows={params['knows']!r}")
         if transforms:
             given.append(f"transforms=[{transforms}]")
         if params["decoy"]:
