@@ -19,7 +19,7 @@ from mialang.operators.errors import OperatorError
 from mialang.operators.image import architectures, datasets, gan_networks, generators
 from mialang.operators.image.classifier import classifier
 from mialang.operators.metrics import attack_accuracy, feature_distance, knn_distance
-from mialang.operators.objectives import confidence, l2, negative_logit, one_minus_confidence
+from mialang.operators.objectives import confidence, l2, one_minus_confidence
 from mialang.operators.optimisers import sgd
 from mialang.operators.search import descend
 from mialang.operators.selection import best
@@ -242,7 +242,7 @@ def test_l37_stale_best() -> None:
     wild = sgd(lr=0.3, momentum=0.9)  # overshoots, so that the last point is not the best
 
     def searched(keep: str) -> Candidates:
-        return descend(over=Pixels((4,), 0.2, 0.1), minimise=negative_logit(of=target) + 2 * l2(), by=wild, steps=9, starts=3,
+        return descend(over=Pixels((4,), 0.2, 0.1), minimise=one_minus_confidence(of=target) + 0.3 * l2(), by=wild, steps=12, starts=3,
                        until=None, keep=keep, run=run(2))  # fmt: skip
 
     lowest, last = searched("lowest"), searched("last")
