@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
@@ -40,6 +41,7 @@ class Format(StrEnum):
 
 
 STATUS = {"pass": Exit.PASS, "fail": Exit.GATE_FAILED, "inconclusive": Exit.INCONCLUSIVE, "error": Exit.BROKEN}
+GIVE_A_SPEC = "give the path of a `.mia` file; data files are named inside a spec, by a `data` block"
 ASKS_NOTHING = "E0702"
 MOST_FILES = 5  # that are named where one is not found
 COLOURS = {"error": "31", "warning": "33", "pass": "32", "fail": "31", "inconclusive": "33"}
@@ -103,6 +105,10 @@ def read_source(path: Path, most: int = LARGEST) -> tuple[Source | None, Diagnos
         help_ = f"give a file in it: {shown}" if inside else "give the path of a `.mia` file"
         return None, error("E0801", f"`{path}` is a folder").help(help_)
     except UnicodeDecodeError as problem:
+        if problem.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return None, error("E0105", f"`{path}` is UTF-16 text, and specs are UTF-8").help("save it as UTF-8")
+        if b"\0" in problem.object:
+            return None, error("E0105", f"`{path}` is not text").help(GIVE_A_SPEC)
         line = problem.object[: problem.start].count(b"\n") + 1
         finding = error("E0105", f"`{path}` is not UTF-8 text: line {line} cannot be read")
         is_spec = path.suffix == ".mia"
@@ -112,9 +118,7 @@ def read_source(path: Path, most: int = LARGEST) -> tuple[Source | None, Diagnos
     except OSError as problem:
         if problem.errno == errno.EFBIG:
             finding = error("E0105", f"`{path}` is too large for a spec: {problem.strerror}")
-            return None, finding.help(
-                "give the path of a `.mia` file; data files are named inside a spec, by a `data` block"
-            )
+            return None, finding.help(GIVE_A_SPEC)
         return None, error("E0801", f"`{path}` cannot be read: {problem.strerror}").help(
             "give a file that you may read"
         )

@@ -12,7 +12,7 @@ from mialang.source import Source
 
 TAB_WIDTH = 4
 WIDEST = 160  # columns of a line that are shown; longer lines are cut around what is pointed at
-LONGEST = 60  # characters of a word between backticks that are shown
+LONGEST = 120  # characters of a word between backticks that are shown
 
 
 def as_text(finding: Diagnostic) -> str:

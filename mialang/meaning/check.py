@@ -38,10 +38,19 @@ def check(
     if audit is not None:
         found += judge(audit)
         found += [finding for finding in modules.found if finding not in found]
+    found = _without_follow_ups(found)
     unique = {
         (finding.code, finding.title, finding.primary.span if finding.primary else None): finding for finding in found
     }
     return audit, gathered(sorted(unique.values(), key=Diagnostic.order))
+
+
+def _without_follow_ups(findings: list[Diagnostic]) -> list[Diagnostic]:
+    """Findings without those that a slip explains: a name that nothing reads because it was misspelled where it is read."""
+    meant = {help_ for finding in findings if finding.code == "E0201" for help_ in finding.helps}
+    names = {finding.primary.span.text: finding for finding in findings if finding.code == "W0208" and finding.primary}
+    misspelled = {id(finding) for name, finding in names.items() if f"did you mean `{name}`?" in meant}
+    return [finding for finding in findings if id(finding) not in misspelled]
 
 
 def gathered(findings: list[Diagnostic]) -> list[Diagnostic]:

@@ -484,6 +484,8 @@ class Evaluator:
                 bound[parameter.name] = self._default(parameter, bound, declaration)
             elif parameter.type.optional:
                 bound[parameter.name] = None
+            elif _misspelled(parameter.name, arguments, declaration):
+                sound = False  # told where the slip is
             else:
                 sound = False
                 finding = error("E0204", f"`{declaration.name}` needs `{parameter.name}`", node.span if node else None)
@@ -558,6 +560,14 @@ def outermost(scope: Scope) -> Scope:
     while scope.around is not None:
         scope = scope.around
     return scope
+
+
+def _misspelled(name: str, arguments: tuple[tree.Argument, ...], declaration: Declaration) -> bool:
+    """Whether an argument of no known name is a slip of a parameter's."""
+    unknown = [
+        each.name.text for each in arguments if each.name is not None and each.name.text not in declaration.by_name
+    ]
+    return any(closest(word, declaration.by_name) == [name] for word in unknown)
 
 
 def _beside_declaration(finding: Diagnostic, declaration: Declaration, parameter: Parameter) -> Diagnostic:

@@ -96,7 +96,7 @@ class LiteralReader:
         arguments = tuple(self.type(argument) for argument in node.arguments)
         if name in GENERIC and len(arguments) != GENERIC[name]:
             self.found.append(
-                error("E0240", f"`{name}` takes {GENERIC[name]} type in square brackets", node.span).help(
+                error("E0240", f"`{name}` takes one type in square brackets", node.span).help(
                     f"write `{name}[int]`, for example"
                 )
             )

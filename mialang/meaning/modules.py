@@ -163,10 +163,10 @@ class Modules:
         self.found.extend(problems)
         schema = BLOCKS.get(block.kind.text)
         for entry in block.entries:
-            if isinstance(entry, tree.Let | tree.Param) and any(
-                problem.primary and problem.primary.span == entry.span for problem in problems
-            ):
-                module.scope.names.setdefault(entry.name.text, Unknown())  # told where it stands, not where it is used
+            told = any(problem.primary and problem.primary.span.start == entry.span.start for problem in problems)
+            name = entry.label if isinstance(entry, tree.Block) else getattr(entry, "name", None)
+            if told and isinstance(entry, tree.Let | tree.Param | tree.Block) and isinstance(name, tree.Name):
+                module.scope.names.setdefault(name.text, Unknown())  # told where it stands, not where it is used
         if schema is None or any(problem.code in ("E0221", "E0204") for problem in problems):
             module.unread.add(block.kind.text if schema is not None else "")
             if isinstance(block.label, tree.Name):
@@ -175,6 +175,8 @@ class Modules:
         if schema.declares:
             declaration, more = declare(block, module.name, self.registry.artefact)
             self.found.extend(more)
+            if declaration is None:
+                module.unread.add(block.kind.text)
             if declaration is None and isinstance(block.label, tree.Name):
                 module.scope.names.setdefault(block.label.text, Unknown())
             if declaration is not None and isinstance(block.label, tree.Name):

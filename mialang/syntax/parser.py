@@ -201,7 +201,9 @@ class _Run:
         odd = [found for found in re.finditer(r"\\(.)", str(token)) if found[1] not in 'nt"\\']
         if not odd:
             return
-        spans = [Span(self.source, start, start + 2) for start in ((token.start_pos or 0) + each.start() for each in odd)]
+        spans = [
+            Span(self.source, start, start + 2) for start in ((token.start_pos or 0) + each.start() for each in odd)
+        ]
         finding = error("E0104", f"`{odd[0][0]}` is not an escape", spans[0], "a backslash has a meaning inside quotes")
         for span in spans[1 : 1 + MOST_PLACES]:
             finding = finding.also(span, "and here")

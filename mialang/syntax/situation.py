@@ -43,9 +43,10 @@ class Situation:
     def place(self) -> Span:
         """Where to point: at the offending token, or at a sign that is left without what it needs at the end of its line."""
         previous = self.previous
-        if previous is not None and previous.type in EXPECTING and not self.on_one_line(previous, self.token):
-            return self.span_of(previous)
-        return self.span
+        if previous is None or self.on_one_line(previous, self.token):
+            return self.span
+        wanting = previous.type in EXPECTING or self.accepts() == {"CONFIDENCE"}
+        return self.span_of(previous) if wanting else self.span
 
     def on_one_line(self, first: Token, second: Token) -> bool:
         """Whether nothing breaks the line between two tokens."""

@@ -82,7 +82,7 @@ def _unknown(situation: Situation) -> Diagnostic | None:
 
 def _comment(situation: Situation) -> Diagnostic | None:
     """`//` and `/*`, which begin comments elsewhere."""
-    if situation.token.type != "TIMES" or str(situation.token) != "/":
+    if situation.token.type != "TIMES":
         return None
     previous, end = situation.previous, situation.span.end
     start = situation.span.start

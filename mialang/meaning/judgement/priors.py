@@ -11,7 +11,6 @@ from mialang.meaning.estimate import labels_of
 from mialang.meaning.fits import secrets_of, setting_of
 from mialang.meaning.judgement.fitting import cells_of
 from mialang.meaning.values import Application, Value
-from mialang.source import Span
 
 DISJOINT = "disjoint"
 
@@ -58,13 +57,15 @@ def _same_records(prior: PriorValue, secret: Application, audit: Audit) -> Itera
         if audit.registry.item(name).overlaps or not isinstance(value, Application):
             continue
         if value == secret:
-            span: Span | None = prior.spans.get(name)
-            yield (
-                error("E0402", f"the prior `{prior.name}` grants the secret itself", span, "the same records as the target's")
-                .also(secret.span, "the secret") if secret.span else error("E0402", "the prior grants the secret", span)
-            ).note("an adversary who already holds the secret proves nothing").help(
-                "grant other records, or remove the shared ones with `minus(…)`"
-            )  # fmt: skip
+            finding = error(
+                "E0402",
+                f"the prior `{prior.name}` grants the secret itself",
+                prior.spans.get(name),
+                "the target's own records",
+            )
+            if secret.span is not None:
+                finding = finding.also(secret.span, "the secret")
+            yield finding.note("an adversary who already holds the secret proves nothing").help("grant records that the target was not made from")
 
 
 def _named(value: Value) -> str:
