@@ -169,6 +169,9 @@ def _execute(job: Job, progress: Progress | None) -> Action:
         evidence["asked"] = binding.meter.asked
         evidence["refused"] = binding.meter.refused
         evidence["by_observable"] = binding.meter.by_observable
+    if defended := sum(each.defended for each in binding.answers):
+        evidence["defended"] = defended
+        evidence["changed"] = sum(each.changed for each in binding.answers)
     files = tuple(fingerprint(path) for path in dict.fromkeys(run.files))
     action = _commit(Store(job.store), job, made, evidence, files)
     remember(action.output, made)
@@ -233,6 +236,7 @@ class _Binding:
         self.run = run
         self.meter = Meter(job.node.queries)
         self.handles: dict[str, Handle] = {}  # one per model, so that terms share the answers they ask for
+        self.answers: list[Any] = []  # of targets behind their defenses
 
     def decode(self, value: Json) -> Any:
         match value:
@@ -281,6 +285,7 @@ class _Binding:
             self._artefact(target), self.job.observables, transforms, decoy=params["decoy"] == "permuted",
             generator=self.run.generator,
         )  # fmt: skip
+        self.answers.append(answers)
         knows = params["knows"] if params["sees"] is not None else None
         return Handle("target", answers, params["sees"], self._sized(), self.meter, knows)
 

@@ -37,6 +37,10 @@ class ModelAnswers:
         transforms: observables with the defenses that change their answers, in order.
         decoy: whether answers are permuted among the records of a call, with zero gradients.
         generator: source of randomness of defenses and decoys.
+
+    Attributes:
+        defended: how many answers passed a defense.
+        changed: how many of them it changed; a defense that changes none is none.
     """
 
     def __init__(
@@ -53,6 +57,8 @@ class ModelAnswers:
         self._transforms = transforms
         self._decoy = decoy
         self._generator = generator
+        self.defended = 0
+        self.changed = 0
         self.classes = model.classes
         self.shape = model.shape
         self.identity: str = getattr(model, "identity", "")
@@ -81,7 +87,10 @@ class ModelAnswers:
                 answer = _witness(witness)(answer, classes=self.classes, **given)
             for names, transform in [each for each in pending if link in each[0]]:
                 pending.remove((names, transform))  # each defense acts once, where the answer first meets it
-                answer = transform(answer, generator=self._generator)
+                released = transform(answer, generator=self._generator)
+                self.defended += len(released)
+                self.changed += _differing(answer, released)
+                answer = released
         return answer
 
     def _chain(self, name: str) -> tuple[str, ...]:
@@ -131,6 +140,16 @@ class ModelAnswers:
     def model(self) -> Answerable:
         """The model itself."""
         return self._model
+
+
+def _differing(before: Batch, after: Batch) -> int:
+    """How many records of a batch changed by more than arithmetic rounds."""
+    if isinstance(before, torch.Tensor) and isinstance(after, torch.Tensor):
+        if before.shape != after.shape:
+            return len(after)
+        same = torch.isclose(before.detach(), after.detach(), rtol=1e-5, atol=1e-7)
+        return int((~same).reshape(len(after), -1).any(1).sum())
+    return sum(one is not other and one != other for one, other in zip(before, after, strict=True))
 
 
 def _witness(python: str) -> Any:

@@ -6,6 +6,7 @@ import random
 import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from mialang.operators.search import descend
 from mialang.operators.selection import best
 from mialang.operators.spaces import Pixels, clamp
 from mialang.report.evidence import Missing
+from mialang.report.page import as_page
+from tests.engine.test_handles import answers
 from tests.operators.stand_in import Formula, StandIn, corners, run
 from tests.report.audits import audit
 from tests.test_contract import shipped
@@ -69,9 +72,9 @@ def test_l04_metric_on_successes() -> None:
         assert mean(measured) > mean(metric(of=hits, secret=Private(), features=JUDGE, run=run()))  # type: ignore[arg-type]
 
 
-def test_l05_failed_metric_is_value(tmp_path: object) -> None:
+def test_l05_failed_metric_is_value(tmp_path: Path) -> None:
     """A metric that breaks, or cannot be computed, leaves no number: not in the evidence, and not in the verdict."""
-    made = audit(tmp_path)  # type: ignore[arg-type]
+    made = audit(tmp_path)
     record = made.record()
     figure = record.evidence.figure("retrieval", {"defense": 0}, "", "", "", 0.95)
     assert isinstance(figure.value, Missing)
@@ -92,8 +95,8 @@ def test_l06_denominator_incomplete(found: int) -> None:
     assert mean(measured, "top1") == pytest.approx(found / 3)
 
 
-def test_l07_every_figure_of_repeats_has_an_interval(tmp_path: object) -> None:
-    made = audit(tmp_path)  # type: ignore[arg-type]
+def test_l07_every_figure_of_repeats_has_an_interval(tmp_path: Path) -> None:
+    made = audit(tmp_path)
     value = made.record().evidence.figure("leak", {"defense": 0}, "GMI", "", "top1", 0.95).value
     assert not isinstance(value, Missing)
     assert value.lower is not None
@@ -101,11 +104,9 @@ def test_l07_every_figure_of_repeats_has_an_interval(tmp_path: object) -> None:
     assert value.lower < value.point < value.upper
 
 
-def test_l09_budget_mismatch(tmp_path: object) -> None:
+def test_l09_budget_mismatch(tmp_path: Path) -> None:
     """What an attack was given stands beside its figure: outputs, repeats, questions."""
-    from mialang.report.page import as_page
-
-    made = audit(tmp_path)  # type: ignore[arg-type]
+    made = audit(tmp_path)
     page = re.sub(r"<[^>]+>", " ", as_page(made.record()))
     assert "repeats × outputs" in page
     assert "2 × 3" in page
@@ -275,3 +276,23 @@ def test_l32_precision_loss() -> None:
     assert isinstance(back.values, torch.Tensor)
     assert back.values.dtype == torch.float32
     assert torch.equal(back.values, values)
+
+
+@pytest.mark.parametrize(("digits", "changes"), [(1, True), (12, False)])
+def test_l25_defence_without_effect_is_measured_on_the_answers_that_attacks_get(digits: int, changes: bool) -> None:
+    model = answers(transforms=[(["scores"], outputs.round_scores(digits=digits))])
+    x = torch.randn(6, 2, generator=torch.Generator().manual_seed(1))
+    model("label", x)
+    model("logits", x)
+    assert model.defended == 6
+    assert (model.changed > 0) is changes
+
+
+@pytest.mark.parametrize("changed", [0, 3])
+def test_l25_defence_without_effect_is_told_in_the_report(changed: int, tmp_path: Path) -> None:
+    record = audit(tmp_path).record()
+    for name, action in record.actions.items():
+        if name.startswith("best-GMI-attack-1"):
+            action.evidence.update(defended=4_000, changed=changed)
+    page = as_page(record)
+    assert ("changed none of the 8,000 answers that GMI got" in page) is (changed == 0)

@@ -11,6 +11,7 @@ from mialang.plan.model import Plan
 from mialang.report.phrases import EVERYWHERE, MARKS, NOT_EVALUATED, Mark, place, unit_of
 from mialang.report.record import Record
 from mialang.report.rendering import counted
+from mialang.report.sections.effects import idle_defenses
 from mialang.report.summary import number
 from mialang.report.verdict import CellVerdict, GateVerdict, RuleVerdict
 
@@ -167,7 +168,7 @@ def _cautions(record: Record) -> list[str]:
         found.append(
             "The model is fixed by its weights: repeats vary the attack only, and figures speak for this model."
         )
-    return found
+    return found + idle_defenses(record)
 
 
 def _gate(gate: GateVerdict, record: Record) -> GateView:
