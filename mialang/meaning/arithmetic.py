@@ -53,6 +53,10 @@ def calculate(sign: str, left: Any, right: Any) -> Any:
         case Quantity(), Quantity() if left.dimension == right.dimension:
             value = _number(sign, left.value, right.value)
             return value if sign == "/" else _quantity(sign, value, left.dimension)
+        case Quantity(), Quantity(dimension="share") if sign in "*/":
+            return Quantity(_number(sign, left.value, right.value), left.dimension)
+        case Quantity(dimension="share"), Quantity() if sign == "*":
+            return Quantity(_number(sign, left.value, right.value), right.dimension)
         case Quantity(dimension="share"), _ if is_number(right) and sign in "+-":
             return _number(sign, left.value, right)
         case _, Quantity(dimension="share") if is_number(left):
