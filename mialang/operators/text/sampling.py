@@ -1,0 +1,92 @@
+"""Sampling texts from a language model, and leaving out those that say the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from mialang.operators.artefacts import Array
+from mialang.operators.candidates import Candidates
+from mialang.operators.handles import Handle
+from mialang.operators.run import Run
+from mialang.operators.text.decoding import Decoding
+from mialang.operators.text.texts import Texts
+
+ROUND = 1024  # prompts that are asked at once
+SEEDS = 2**31
+
+
+def sample(
+    *, of: Handle, count: int, tokens: int, by: Decoding, prompts: Texts | None, words: int, run: Run
+) -> Candidates:
+    """Let a language model write `count` texts of `tokens` tokens: one question per text.
+
+    Args:
+        of: the model.
+        count: how many texts.
+        tokens: how long each is.
+        by: how tokens are chosen.
+        prompts: texts of whose records the first `words` words are prompts, drawn evenly; None = nothing is given.
+        words: of a prompt; they are no part of what comes back.
+        run: seeds, progress, notes.
+
+    Returns:
+        The texts in the order in which they came; they claim to be no record in particular.
+    """
+    given = [""] * count
+    if prompts is not None:
+        rows = torch.randint(len(prompts), (count,), generator=run.generator).tolist()
+        given = [" ".join(prompts.lines[row].split()[:words]) for row in rows]
+    seeds = torch.randint(SEEDS, (count // ROUND + 1,), generator=run.generator).tolist()
+    written: list[str] = []
+    for at in range(0, count, ROUND):
+        part = given[at : at + ROUND]
+        written += of.ask("sampled_text", part, decoding=by, tokens=tokens, seed=seeds[at // ROUND])
+        run.progress(len(written), count)
+    run.note("decoding", by.formula())
+    nobody = torch.full((count,), -1)
+    return Candidates(tuple(written), nobody, torch.zeros(count), nobody.clone(), ())
+
+
+def distinct(*, of: Candidates, share: float, run: Run) -> Candidates:
+    """Leave out texts that share too many word trigrams with one kept before (Carlini et al., USENIX Security 2021).
+
+    A text goes if at least `share` of the trigrams of an earlier one are among its own. Texts without a trigram stay
+    once each.
+    """
+    lines = [str(value) for value in of.values]
+    marks = trigrams(lines)
+    sizes = np.asarray(marks.sum(1)).ravel()
+    kept = np.zeros(len(lines), dtype=bool)
+    seen: set[str] = set()
+    for start in range(0, len(lines), ROUND):
+        block = marks[start : start + ROUND]
+        alike: Array = (
+            marks @ block.T
+        ).toarray()  # [i, j]: trigrams that text i and text j of the block have in common
+        close = (alike >= share * sizes[:, None]) & (sizes[:, None] > 0)
+        for column in range(block.shape[0]):
+            row = start + column
+            kept[row] = not close[kept, column].any() and (sizes[row] > 0 or lines[row] not in seen)
+            seen.add(lines[row])
+    rows = torch.from_numpy(np.flatnonzero(kept))
+    run.note("texts", len(lines))
+    run.note("distinct", len(rows))
+    return of.take(rows, of.scores[rows])
+
+
+def trigrams(lines: Sequence[str]) -> sparse.csr_array:
+    """Return which word trigrams each text has, `[n, trigrams]` of 0 and 1."""
+    number: dict[tuple[str, ...], int] = {}
+    rows: list[int] = []
+    columns: list[int] = []
+    for row, line in enumerate(lines):
+        words = line.split()
+        for mark in set(zip(words, words[1:], words[2:], strict=False)):
+            rows.append(row)
+            columns.append(number.setdefault(mark, len(number)))
+    ones = np.ones(len(rows), dtype=np.int32)
+    return sparse.csr_array((ones, (rows, columns)), shape=(len(lines), max(1, len(number))))
