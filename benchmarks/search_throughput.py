@@ -114,7 +114,7 @@ def compare(side: int, width: int, classes: int, steps: int) -> tuple[float, flo
     architecture, networks = architectures.cnn(width=width), gan_networks.convolutional(width=width)
     target = Open(Model(architecture, shape, tuple(range(classes)), state_of(architecture.build(shape, classes))))
     gan = Generator(networks, 100, shape, state_of(networks.build(shape, 100)))
-    objective = 100 * cross_entropy(of=target) - realism(of=gan)
+    objective = 100 * cross_entropy(of=target, labels=None) - realism(of=gan)
     space = clamp(space=gan.latent, to=1.0)
     starts = space.start(classes * STARTS, torch.Generator().manual_seed(1))
 

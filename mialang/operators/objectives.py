@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch.nn import functional
 
 from mialang.operators.algebra import Objective, Point
+from mialang.operators.artefacts import Array
 from mialang.operators.handles import Handle
 from mialang.operators.moments import Statistics
 
@@ -42,9 +44,44 @@ class Identity(Objective):
         return (self.of,)
 
 
-def cross_entropy(*, of: Handle) -> Objective:
-    """Describe −log p_y."""
+def cross_entropy(*, of: Handle, labels: Labels | None) -> Objective:
+    """Describe −log p_y, y being the class claimed; or, with labels, the mean of it over the parts of one whole."""
+    if labels is not None:
+        return LabelledParts(of, labels)
     return Identity("cross_entropy", of, "scores", lambda p, y: -_pick(p, y).clamp_min(SMALLEST).log())
+
+
+class Labels(Protocol):
+    """The class of every part of a whole (of every node of a graph)."""
+
+    values: Array
+
+
+@dataclass(frozen=True)
+class LabelledParts(Objective):
+    """Mean of −log p_y over the parts of one whole, whose classes y are known."""
+
+    of: Handle
+    labels: Labels
+
+    def __call__(self, point: Point) -> torch.Tensor:
+        """Return `[n]` for answers `[n, parts, classes]`."""
+        scores = point.ask(self.of, "scores")
+        columns = self.of.column(torch.from_numpy(self.labels.values)).to(scores.device)
+        chosen = scores.gather(2, columns.expand(len(scores), -1).unsqueeze(2)).squeeze(2)
+        return -chosen.clamp_min(SMALLEST).log().mean(1)
+
+    def formula(self) -> str:
+        """Return the call."""
+        return f"cross_entropy({self.of.name}, labels)"
+
+    def models(self) -> tuple[Handle, ...]:
+        """Return the classifier."""
+        return (self.of,)
+
+    def units(self) -> tuple[int, ...]:
+        """Return the one whole."""
+        return (0,)
 
 
 def confidence(*, of: Handle) -> Objective:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from mialang.operators.algebra import Objective, Point
-from mialang.operators.candidates import Candidates
+from mialang.operators.artefacts import Artefact
 from mialang.operators.errors import OperatorError
 from mialang.operators.optimisers import Optimiser
 from mialang.operators.run import Run
-from mialang.operators.spaces import Space
+from mialang.operators.spaces import Found, Space
 from mialang.operators.stopping import Stopping
 
 MEMORY = 2**30  # bytes that one chunk of rows may take
@@ -28,7 +28,7 @@ def descend(
     until: Stopping | None,
     keep: str,
     run: Run,
-) -> Candidates:
+) -> Artefact:
     """Minimise an objective per unit and start, all rows in one batch (in chunks where memory asks for it).
 
     The units are what the objective speaks of: classes of a classifier, leaked records, or one whole.
@@ -57,17 +57,7 @@ def descend(
         search = _Search(over, minimise, by, steps, until, keep == "lowest", run, number, len(chunks))
         found.append(search(code[chunk], labels[chunk]))
     codes, costs = torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
-    with torch.inference_mode():
-        values = torch.cat([over.decode(codes[chunk]) for chunk in chunks])
-    labels = labels.cpu()
-    return Candidates(
-        values=values.cpu().clone(),
-        labels=labels,
-        scores=costs.cpu(),
-        group=labels,
-        attempted=tuple(units),
-        code=codes.cpu(),
-    )
+    return over.handed_over(Found(codes, labels.cpu(), costs.cpu(), tuple(units), rows))
 
 
 def rows_that_fit(size: int) -> int:

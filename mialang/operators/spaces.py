@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from mialang.operators.artefacts import Artefact
+from mialang.operators.candidates import Candidates
 from mialang.operators.handles import Handle
 
 
@@ -24,6 +26,38 @@ class Space(ABC):
     @abstractmethod
     def project(self, code: torch.Tensor) -> torch.Tensor:
         """Return the nearest codes inside the space; a code inside comes back unchanged."""
+
+    def handed_over(self, found: Found) -> Artefact:
+        """Return what a search hands over: candidates, unless the space has a form of its own for them."""
+        with torch.inference_mode():
+            values = torch.cat([self.decode(part) for part in found.code.split(found.rows)])
+        return Candidates(
+            values=values.cpu().clone(),
+            labels=found.labels,
+            scores=found.scores,
+            group=found.labels,
+            attempted=found.attempted,
+            code=found.code.cpu(),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Where a search ended.
+
+    Attributes:
+        code: `[n, …]`.
+        labels: `[n]` the unit of each, on the CPU.
+        scores: `[n]` the objective of each, on the CPU.
+        attempted: all units.
+        rows: how many are decoded at once.
+    """
+
+    code: torch.Tensor
+    labels: torch.Tensor
+    scores: torch.Tensor
+    attempted: tuple[int, ...]
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +78,10 @@ class Clamped(Space):
     def project(self, code: torch.Tensor) -> torch.Tensor:
         """Clamp every coordinate."""
         return self.inner.project(code).clamp(-self.bound, self.bound)
+
+    def handed_over(self, found: Found) -> Artefact:
+        """Hand over what the inner space does."""
+        return self.inner.handed_over(found)
 
 
 @dataclass(frozen=True)

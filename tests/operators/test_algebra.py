@@ -60,14 +60,14 @@ def test_numbers_join_on_both_sides():
 def test_units_come_from_the_models_mentioned():
     target, other = StandIn(corners()), StandIn(corners(classes=(1, 2, 3)))
     assert LEAVES["a"].units() is None
-    assert (LEAVES["a"] + 2 * cross_entropy(of=target)).units() == (2, 5, 7)
+    assert (LEAVES["a"] + 2 * cross_entropy(of=target, labels=None)).units() == (2, 5, 7)
     with pytest.raises(OperatorError, match="different classes"):
-        (cross_entropy(of=target) + cross_entropy(of=other)).units()
+        (cross_entropy(of=target, labels=None) + cross_entropy(of=other, labels=None)).units()
 
 
 def test_a_model_is_asked_once_per_observable_and_point():
     target = StandIn(corners())
-    objective = 2 * cross_entropy(of=target) + confidence(of=target) / 3
+    objective = 2 * cross_entropy(of=target, labels=None) + confidence(of=target) / 3
     x = torch.rand(4, 4)
     objective(Point(x, x, torch.tensor([2, 5, 7, 2]), torch.Generator()))
     assert target.asked == 4
@@ -76,4 +76,4 @@ def test_a_model_is_asked_once_per_observable_and_point():
 def test_a_classifiers_term_without_labels_says_what_is_missing():
     x = torch.rand(1, 4)
     with pytest.raises(OperatorError, match="claim none"):
-        cross_entropy(of=StandIn(corners()))(Point(x, x, None, torch.Generator()))
+        cross_entropy(of=StandIn(corners()), labels=None)(Point(x, x, None, torch.Generator()))

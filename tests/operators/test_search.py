@@ -30,7 +30,7 @@ def found(minimise, *, by=None, steps=20, starts=2, until=None, keep="last", see
 
 def test_every_class_and_start_has_its_output_and_moves_to_its_class():
     target = StandIn(corners())
-    made = found(cross_entropy(of=target), starts=3, steps=60)
+    made = found(cross_entropy(of=target, labels=None), starts=3, steps=60)
     assert made.labels.tolist() == [2, 2, 2, 5, 5, 5, 7, 7, 7]
     assert made.attempted == (2, 5, 7)
     assert torch.equal(target.ask("label", made.values), made.labels)
@@ -42,10 +42,10 @@ def test_every_class_and_start_has_its_output_and_moves_to_its_class():
 @settings(max_examples=8)
 def test_a_candidate_does_not_depend_on_the_others(rows, by):
     # Per-candidate losses: neither more classes nor smaller chunks change where a candidate goes.
-    whole = found(cross_entropy(of=StandIn(corners())), by=by)
+    whole = found(cross_entropy(of=StandIn(corners()), labels=None), by=by)
     memory, search.MEMORY = search.MEMORY, rows * 4 * search.FOOTPRINT
     try:
-        parts = found(cross_entropy(of=StandIn(corners())), by=by)
+        parts = found(cross_entropy(of=StandIn(corners()), labels=None), by=by)
     finally:
         search.MEMORY = memory
     torch.testing.assert_close(whole.values, parts.values)
@@ -54,19 +54,19 @@ def test_a_candidate_does_not_depend_on_the_others(rows, by):
 
 def test_starts_differ_between_classes_and_repeat_under_a_seed():
     # R-MIB-4: a released sampler gives every class the same start.
-    still = found(cross_entropy(of=StandIn(corners())), by=sgd(lr=0.0, momentum=0.0), starts=3)
+    still = found(cross_entropy(of=StandIn(corners()), labels=None), by=sgd(lr=0.0, momentum=0.0), starts=3)
     assert len({tuple(row) for row in still.code.tolist()}) == 9
-    again = found(cross_entropy(of=StandIn(corners())), by=sgd(lr=0.0, momentum=0.0), starts=3)
+    again = found(cross_entropy(of=StandIn(corners()), labels=None), by=sgd(lr=0.0, momentum=0.0), starts=3)
     assert torch.equal(still.code, again.code)
-    other = found(cross_entropy(of=StandIn(corners())), by=sgd(lr=0.0, momentum=0.0), starts=3, seed=4)
+    other = found(cross_entropy(of=StandIn(corners()), labels=None), by=sgd(lr=0.0, momentum=0.0), starts=3, seed=4)
     assert not torch.equal(still.code, other.code)
 
 
 def test_before_a_decoy_only_the_other_terms_move_a_candidate():
-    made = found(cross_entropy(of=StandIn(corners(), decoy=True)), steps=9)
-    still = found(cross_entropy(of=StandIn(corners())), by=sgd(lr=0.0, momentum=0.0))
+    made = found(cross_entropy(of=StandIn(corners(), decoy=True), labels=None), steps=9)
+    still = found(cross_entropy(of=StandIn(corners()), labels=None), by=sgd(lr=0.0, momentum=0.0))
     assert torch.equal(made.code, still.code)
-    shrunk = found(cross_entropy(of=StandIn(corners(), decoy=True)) + l2(), steps=200)
+    shrunk = found(cross_entropy(of=StandIn(corners(), decoy=True), labels=None) + l2(), steps=200)
     assert (shrunk.code.abs() < still.code.abs().clamp_min(1e-3)).all()
 
 
@@ -93,7 +93,7 @@ def test_the_lowest_cost_is_what_comes_back():
     # R-AIJ-1: a released search never updates its best score, and its best picture aliases the moving one.
     log = []
     wild = sgd(lr=0.3, momentum=0.9)  # overshoots, so that the last point is not the best
-    objective = cross_entropy(of=StandIn(corners())) + 2 * l2()
+    objective = cross_entropy(of=StandIn(corners()), labels=None) + 2 * l2()
     made = found(Logged(objective, log), by=wild, keep="lowest", steps=12)
     costs = torch.stack([cost for _, cost in log])
     torch.testing.assert_close(made.scores, costs.min(0).values)
@@ -154,7 +154,7 @@ def test_pixel_spaces_take_the_shape_of_the_model():
 def test_divergence_is_an_error_that_names_the_step_and_the_cure():
     steep = StandIn(Formula((0, 1), (2,), lambda x: (x * 1e30) ** 3))
     with pytest.raises(OperatorError, match="diverged at step 1 of 5") as caught:
-        found(cross_entropy(of=steep), steps=5, over=Pixels((2,), 0.5, 0.1))
+        found(cross_entropy(of=steep, labels=None), steps=5, over=Pixels((2,), 0.5, 0.1))
     assert "lr" in caught.value.help
 
 
@@ -167,7 +167,7 @@ def test_progress_counts_up_to_the_end():
     seen = []
     search.descend(
         over=SPACE,
-        minimise=cross_entropy(of=StandIn(corners())),
+        minimise=cross_entropy(of=StandIn(corners()), labels=None),
         by=sgd(lr=0.1, momentum=0.0),
         steps=7,
         starts=1,
