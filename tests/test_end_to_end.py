@@ -1,4 +1,4 @@
-"""A whole audit, from `.mia` text to report, through the command line."""
+"""A whole audit, from `.mia` text to report, through the command line (R-KED-2: a released path crashes at its end)."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_l29_shared_noise_across_targets() -> None:
 
 
 def test_l24_null_defence() -> None:
-    """A defense that its settings make void is refused, and no defense of the library is void by its defaults."""
+    """A defense that its settings make void is refused (R-BIDO-1: a released one ships with weights of 0)."""
     scores = torch.tensor([[0.6, 0.3, 0.1]])
     for void in (
         lambda: negative_label_smoothing(alpha=0.0, start=0.5, full=0.75),
