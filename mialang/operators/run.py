@@ -33,6 +33,7 @@ class Run:
         data: directory in which data files are looked for before `MIALANG_DATA`; None = only there.
         listener: receives `(done, total, figures)` on every `progress`.
         notes: facts kept as evidence, filled by `note`.
+        exhibits: what the report draws, filled by `exhibit`. It may show what is private, so that nothing else tells it.
         files: external files that the step read, filled by `find`.
         keeper: keeps the state of loops, so that a step that was interrupted goes on.
         loops: the loops of the step so far, filled by `loop`.
@@ -43,6 +44,7 @@ class Run:
     data: Path | None = None
     listener: Listener = _silent
     notes: dict[str, Json] = field(default_factory=dict)
+    exhibits: dict[str, Json] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     keeper: Keeper = field(default_factory=Nowhere)
     loops: list[Loop] = field(default_factory=list)
@@ -83,6 +85,10 @@ class Run:
     def note(self, name: str, value: Json) -> None:
         """Keep a JSON fact as evidence with the step."""
         self.notes[name] = value
+
+    def exhibit(self, name: str, value: Json) -> None:
+        """Keep something for the report to draw; it may show what is private."""
+        self.exhibits[name] = value
 
     def find(self, *names: str) -> Path:
         """Return the first of several files or folders that exists, searching the data directories in order.

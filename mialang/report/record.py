@@ -116,6 +116,11 @@ class Record:
         action = self.actions.get(node)
         return dict(action.evidence.get("notes", {})) if action else {}
 
+    def exhibits(self, node: str) -> dict[str, Json]:
+        """What a step kept for the report to draw; it may show what is private."""
+        action = self.actions.get(node)
+        return dict(action.evidence.get("exhibits", {})) if action else {}
+
     def upstream(self, node: str) -> list[Node]:
         """A node and everything that it rests on, nearest first."""
         seen: dict[str, None] = {}

@@ -133,9 +133,9 @@ class Graph(Artefact, kind="graph"):
 
     def first(self, limit: int) -> Graph:
         """Return the graph among up to `limit` nodes: those nearest to the one of most neighbours, breadth first."""
-        return self if limit >= self.size else self.induced(np.sort(self._near()[:limit]))
+        return self if limit >= self.size else self.induced(np.sort(self.near()[:limit]))
 
-    def _near(self) -> Array:
+    def near(self) -> Array:
         """Return all nodes, breadth first from the one of most neighbours; what is not connected to it follows."""
         starts, neighbours = self.adjacency
         matrix = csr_matrix((np.ones(len(neighbours)), neighbours, starts), (self.size, self.size))

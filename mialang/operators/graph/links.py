@@ -55,7 +55,7 @@ class Links(Artefact, kind="links"):
 
     def of(self, numbers: Array) -> torch.Tensor:
         """Return the scores `[k]` of pairs given by their numbers."""
-        if 2 * len(numbers) > pair_count(self.size) and len(numbers) == len(self):
+        if 2 * len(numbers) > pair_count(self.size):
             return self._everything(numbers)
         u, v = (torch.from_numpy(each) for each in ends_of(numbers, self.size))
         step = max(1, BLOCK // self.effort)
@@ -69,8 +69,7 @@ class Links(Artefact, kind="links"):
             self.rows(torch.arange(part.start, part.stop))[torch.from_numpy(upper(part, n))]
             for part in blocks(n, self.effort)
         ]
-        whole = torch.cat(made)
-        return whole if len(numbers) == len(whole) else whole[torch.from_numpy(numbers)]
+        return torch.cat(made)[torch.from_numpy(numbers)]
 
     def without(self, units: Collection[int]) -> Self:
         """Return the scores without some pairs, given by their numbers."""

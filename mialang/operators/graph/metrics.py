@@ -21,8 +21,8 @@ from mialang.operators.run import Run
 
 AUC, AP, RECALL = "auc", "ap", "recall_1_in_{}"
 RANKED = 96  # bytes a pair that ranking takes at its peak, measured
-POINTS = 200  # corners of the ROC curve that are noted
-SHOWN = 120  # nodes of which a map is noted
+POINTS = 200  # corners of the ROC curve that the report draws
+SHOWN = 100  # nodes of which the report draws a map
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def link_auc(*, of: Links, secret: Graph, pairs: PairUniverse, run: Run) -> Meas
     made = Measurement()
     for name, (area, added) in ((AUC, measured.ranking.auc()), (AP, measured.ranking.average_precision())):
         made = made.with_field(name, torch.from_numpy(by_node(area, added, u, v, secret.size)), items)
-    run.note("roc", measured.ranking.curve(POINTS))
-    run.note("map", _map(of, secret))
+    run.exhibit("roc", measured.ranking.curve(POINTS))
+    run.exhibit("map", _map(of, secret))
     return made
 
 
@@ -113,15 +113,12 @@ def _measured(of: Links, secret: Graph, pairs: PairUniverse, run: Run) -> _Measu
 def _map(of: Links, secret: Graph) -> dict[str, object]:
     """Scores of pairs among some nodes, as percentiles, beside the truth: what the report draws.
 
-    The nodes are the first of each class in turn, by class; where the graph has no labels, the first of all.
+    The nodes are those nearest to the best connected one, by class where the graph has labels.
     """
-    nodes = np.arange(min(SHOWN, secret.size))
-    groups = np.zeros(len(nodes), dtype=np.int64)
-    if secret.values is not None:
-        order = np.argsort(secret.values, kind="stable")
-        spread = np.linspace(0, secret.size - 1, len(nodes)).astype(np.int64)
-        nodes = order[spread]
-        groups = secret.values[nodes]
+    nodes = secret.near()[:SHOWN]
+    groups = np.zeros(len(nodes), dtype=np.int64) if secret.values is None else secret.values[nodes]
+    order = np.lexsort((nodes, groups))
+    nodes, groups = nodes[order], groups[order]
     u, v = ends_of(np.arange(pair_count(len(nodes))), len(nodes))
     numbers = numbers_of(nodes[u], nodes[v], secret.size)
     scores = of.of(numbers).numpy()
