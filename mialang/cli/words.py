@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from mialang.plan.model import Plan
     from mialang.report.record import Record
 
-WIDTH = 100
-
 
 def plan_words(plan: Plan, cost: Cost, cached: frozenset[str] = frozenset()) -> str:
     """A plan in a few lines."""
@@ -62,36 +60,14 @@ def _lacking(plan: Plan, chosen: frozenset[str], cached: frozenset[str]) -> list
 
 def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
     """The table of figures, the gates, and where the report is: in the run, unless it was written elsewhere."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from mialang.cli.table import figure_lines  # noqa: PLC0415
 
-    from mialang.report.summary import figure_words, rows  # noqa: PLC0415
-
-    console = Console(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDTH + 40)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    axes = list(record.plan.matrix)
-    for heading in ("measured", "attack", *axes, "value", "blind control", "best baseline", "gain"):
-        table.add_column(heading, overflow="fold")
-    previous: tuple[str, ...] = ()
-    for row in rows(record):
-        unit = row.measurement.unit
-        name = row.measurement.name + (f".{row.field}" if row.field else "")
-        baseline = figure_words(row.baseline, unit)
-        if row.baseline is not None and row.baseline.baseline:
-            baseline += f" ({row.baseline.baseline})"
-        head = (name, row.instance)
-        shown = head if head != previous else ("", "")
-        previous = head
-        cells = [row.cell.get(axis, "") for axis in axes]
-        figures = (figure_words(row.value, unit), figure_words(row.blind, unit), baseline, figure_words(row.gain, unit))
-        table.add_row(*shown, *cells, *figures)
-    console.print(table)
+    heading, *lines = figure_lines(record) or [""]
+    say(coloured(heading, "heading", stream), stream)
+    for line in lines:
+        say(line, stream)
     say("", stream)
-    for failure in record.outcome.get("failures", {}).values():
-        say(coloured("failed", "error", stream) + f": {failure['title']}", stream)
-        for word in ("note", "help"):
-            if failure[word]:
-                say(f"  = {word}: {failure[word]}", stream)
+    _say_failures(record, stream)
     _say_gates(record, stream)
     nodes = record.outcome.get("nodes", {})
     cached = sum(each["cached"] for each in nodes.values())
@@ -105,6 +81,18 @@ def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
     say("", stream)
     say(f"{len(nodes) - cached} nodes computed, {cached} known already, in {duration(seconds)}", stream)
     say(f"report: {written or record.run.folder / 'report.html'}", stream)
+
+
+def _say_failures(record: Record, stream: TextIO) -> None:
+    """Steps that failed, those that failed alike once."""
+    from mialang.report.sections.judgement import failures_of  # noqa: PLC0415
+
+    for failure in failures_of(record):
+        times = f" ({len(failure.nodes)} times)" if len(failure.nodes) > 1 else ""
+        say(coloured("failed", "error", stream) + f": {failure.title}{times}", stream)
+        for word, text in (("note", failure.note), ("help", failure.help)):
+            if text:
+                say(f"  = {word}: {text}", stream)
 
 
 def _say_gates(record: Record, stream: TextIO) -> None:

@@ -108,7 +108,7 @@ def view(record: Record) -> JudgementView:
         headline=_headline(record),
         reasons=tuple(_reasons(record)),
         gates=gates,
-        failures=_failures(record),
+        failures=failures_of(record),
         cautions=tuple(_cautions(record)),
     )
 
@@ -278,7 +278,8 @@ def _told_apart(rule: RuleVerdict, unit: str, record: Record) -> str:
     )
 
 
-def _failures(record: Record) -> tuple[FailureView, ...]:
+def failures_of(record: Record) -> tuple[FailureView, ...]:
+    """The steps that failed, those that failed alike together."""
     because = Counter(record.outcome.get("skipped", {}).values())
     alike: dict[tuple[str, str, str, str], list[str]] = {}
     for name, each in record.outcome.get("failures", {}).items():
