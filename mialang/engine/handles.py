@@ -6,10 +6,12 @@ between processes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mialang.engine.questions import apart
 from mialang.operators.errors import OperatorError
 
 Tensor = Any
@@ -76,6 +78,47 @@ class Meter:
         self.by_observable[name] = self.by_observable.get(name, 0) + rows
 
 
+def answering(  # noqa: PLR0913 - everything that decides an answer
+    model: Any,
+    observables: Mapping[str, Mapping[str, Json]],
+    transforms: Sequence[tuple[Sequence[str], Any]],
+    meter: Meter,
+    *,
+    decoy: bool,
+    seed: str,
+) -> Answers:
+    """The answers of a model under some defenses, with chance of their own where they need it.
+
+    What is drawn for an answer (a defense's noise, a decoy's order) depends on the seed and on how many questions were asked
+    before, and not on what the step draws: so it is the same in whichever process the step runs, and a step that knows its
+    own seed cannot foresee it.
+
+    Args:
+        model: the model.
+        observables: how observables follow from each other.
+        transforms: observables with the defenses that change their answers, in order.
+        meter: counts the questions.
+        decoy: whether answers are permuted among the records of a call.
+        seed: of the step, with the digest of the model, which no step knows.
+    """
+    import torch  # noqa: PLC0415 - loaded only when something is computed
+
+    from mialang.operators.answers import ModelAnswers  # noqa: PLC0415
+
+    chance = torch.Generator()
+
+    class Drawn(ModelAnswers):
+        """Answers that draw anew for every question."""
+
+        def __call__(self, name: str, x: Batch, **size: Any) -> Batch:
+            """Answer."""
+            chance.manual_seed(int(hashlib.sha256(f"{seed} {meter.asked}".encode()).hexdigest()[:15], 16))
+            return super().__call__(name, x, **size)
+
+    kind = Drawn if decoy or transforms else ModelAnswers
+    return kind(model, observables, transforms, decoy=decoy, generator=chance)
+
+
 class Handle:
     """A model behind its access.
 
@@ -138,7 +181,7 @@ class Handle:
         if getattr(x, "requires_grad", False):
             self.__allow("input_gradients", {})
         self.__meter.count(name, len(x))
-        return self.__answers(name, x, **self.__whole(name, size))
+        return self.__answers(name, apart(x), **self.__whole(name, size))
 
     def know(self, name: str) -> Any:
         """A fact about the model, as its vocabulary.

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import mialang.operators  # noqa: F401 - sets how torch's threads wait, before torch is loaded
 from mialang.engine.codec import pack, unpack
-from mialang.engine.handles import Handle, Meter
+from mialang.engine.handles import Handle, Meter, answering
 from mialang.engine.store import value_digest
 from mialang.engine.work import limit_threads
 
@@ -33,6 +33,7 @@ class Audit:
         self._out = out
         self.digests: dict[str, str] = {}
         self.measured: dict[str, Json] = {}
+        self._models: dict[int, tuple[Any, str]] = {}  # with their digests; held, so that no number is used twice
 
     @classmethod
     def from_command_line(cls, observables: Mapping[str, Mapping[str, Json]]) -> Audit:
@@ -63,10 +64,9 @@ class Audit:
         decoy: str = "",
     ) -> Handle:
         """A model behind its access, for one step."""
-        from mialang.operators.answers import ModelAnswers  # noqa: PLC0415
-
         sized = {name: each["size"] for name, each in self._observables.items() if each["size"]}
-        answers = ModelAnswers(model, self._observables, transforms, decoy=decoy == "permuted", generator=run.generator)
+        answers = answering(model, self._observables, transforms, self._meter, decoy=decoy == "permuted",
+                            seed=f"{run.seed} {self._models[id(model)][1]}")  # fmt: skip
         return Handle("target", answers, sees, sized, self._meter, None if sees is None else knows)
 
     def own(self, model: Any, run: Any, name: str) -> Handle:
@@ -90,6 +90,8 @@ class Audit:
             data = pack(made.kind, made.arrays(), made.facts())
             self.digests[node] = hashlib.sha256(data).hexdigest()
             result = restore(*unpack(data))
+            if hasattr(result, "answer"):
+                self._models[id(result)] = (result, self.digests[node])
         self._out.write(f"{self.digests[node]}  {node}\n")
         return result
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mialang.engine.codec import pack, unpack
-from mialang.engine.handles import Handle, Meter
+from mialang.engine.handles import Handle, Meter, answering
+from mialang.engine.isolation.choice import OWN, Mode, isolates, package_of, packages_of
 from mialang.engine.store import Action, Store, fingerprint, value_digest
 from mialang.plan.model import Node, digest
 
@@ -32,12 +33,16 @@ class Settings:
         threads: CPU threads of a step; None leaves torch's choice.
         data: folder in which data files are looked for.
         trusted: packages besides mialang whose code may be imported.
+        vouched: those of them that were trusted for this run, and not once for all: they may run without a boundary.
+        isolate: which attack steps are isolated: `auto` those with code from outside the project, `process` all, `none`.
     """
 
     device: str = "cpu"
     threads: int | None = None
     data: str | None = None
     trusted: tuple[str, ...] = ()
+    vouched: tuple[str, ...] = ()
+    isolate: Mode = "none"
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,11 @@ def execute(job: Job, progress: Progress | None = None) -> Action:
         NodeFailedError: the operator could not do its work; says why.
     """
     from mialang.operators.errors import OperatorError  # noqa: PLC0415 - brings torch, which a cached run never needs
+    from mialang.operators.trust import trusting  # noqa: PLC0415
 
     try:
-        return _execute(job, progress)
+        with trusting(job.settings.trusted):
+            return _isolated(job, progress) or _execute(job, progress)
     except NodeFailedError:
         raise
     except OperatorError as problem:
@@ -131,6 +138,25 @@ def execute(job: Job, progress: Progress | None = None) -> Action:
         ) from problem
 
 
+def _isolated(job: Job, progress: Progress | None) -> Action | None:
+    """Do the work of an attack step behind a boundary; None where it is to be done here."""
+    if not isolates(job.node, job.settings.isolate):
+        return None
+    from mialang.engine.isolation import outside  # noqa: PLC0415 - most runs isolate nothing
+
+    if not outside.required(job):
+        return None
+    made = outside.do(job, progress)
+    store = Store(job.store)
+    if made.value is not None:
+        action = Action(job.key, value_digest(made.value), MEASUREMENT, made.value, made.evidence)
+    else:
+        output = store.put(pack(made.kind, dict(made.arrays), made.facts))
+        action = Action(job.key, output, made.kind, None, made.evidence)
+    store.record(action)
+    return action
+
+
 def _execute(job: Job, progress: Progress | None) -> Action:
     import torch  # noqa: PLC0415 - loaded only when something is computed
 
@@ -145,7 +171,7 @@ def _execute(job: Job, progress: Progress | None) -> Action:
         data=Path(settings.data) if settings.data else None,
         **listening,
     )
-    binding = _Binding(job, run)
+    binding = Binding(job, run)
     function = load_function(node.python, settings.trusted)
     arguments = {
         name: binding.decode(each)
@@ -163,6 +189,8 @@ def _execute(job: Job, progress: Progress | None) -> Action:
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         // (1024 if sys.platform != "darwin" else 1024**2),
     }
+    if run.exhibits:
+        evidence["exhibits"] = run.exhibits
     if hasattr(made, "__len__"):
         evidence["size"] = len(made)
     if binding.meter.asked or binding.meter.refused:
@@ -220,15 +248,22 @@ def load_function(python: str, trusted: tuple[str, ...] = ()) -> Callable[..., A
                 f"look at it, then allow it with `--trust {package}`",
             )
         )
+    from mialang.operators.trust import borrowed  # noqa: PLC0415
+
     try:
-        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+        found: Callable[..., Any] = getattr(import_module(module), name)
     except (ImportError, AttributeError) as problem:
         raise NodeFailedError(
             Failure(f"there is no function `{python}`", str(problem), "install the package, or mend the declaration")
         ) from problem
+    if borrowed(python, found):
+        raise NodeFailedError(
+            Failure(f"there is no function `{python}`", f"`{module}` only uses it", "mend the declaration")
+        )
+    return found
 
 
-class _Binding:
+class Binding:
     """Turns the parameters of a node into what its function takes."""
 
     def __init__(self, job: Job, run: Any) -> None:
@@ -238,19 +273,24 @@ class _Binding:
         self.handles: dict[str, Handle] = {}  # one per model, so that terms share the answers they ask for
         self.answers: list[Any] = []  # of targets behind their defenses
 
+    def trusted(self) -> tuple[str, ...]:
+        """Packages besides mialang whose code may be imported."""
+        return self.job.settings.trusted
+
     def decode(self, value: Json) -> Any:
+        """A parameter as the function takes it."""
         match value:
             case {"$term": _, "python": python, "args": arguments}:
-                function = load_function(python, self.job.settings.trusted)
+                function = load_function(python, self.trusted())
                 return function(**{name: self.decode(each) for name, each in arguments.items()})
             case {"$algebra": sign, "operands": [left, right]}:
                 signs = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
                 return signs[sign](self.decode(left), self.decode(right))
             case {"$node": name}:
-                return self._member(self._artefact(name), value)
+                return self._member(self.artefact(name), value)
             case {"$model": name} | {"$handle": name}:
                 if name not in self.handles:
-                    self.handles[name] = self._handle(name) if "$handle" in value else self._open(name)
+                    self.handles[name] = self.handle(name) if "$handle" in value else self._open(name)
                 return self.handles[name]
             case dict():
                 return {name: self.decode(each) for name, each in value.items()}
@@ -261,9 +301,10 @@ class _Binding:
     def _member(self, artefact: Any, value: Mapping[str, Json]) -> Any:
         return getattr(artefact, value["member"]) if "member" in value else artefact
 
-    def _artefact(self, name: str) -> Any:
+    def artefact(self, name: str) -> Any:
+        """An input, from memory or the store."""
         output, made_by = self.job.inputs[name]
-        return load_artefact(self.job.store, output, made_by, self.job.settings.trusted)
+        return load_artefact(self.job.store, output, made_by, self.job.settings.trusted, importable(self.job, made_by))
 
     def _sized(self) -> dict[str, str]:
         return {name: each["size"] for name, each in self.job.observables.items() if each["size"]}
@@ -272,18 +313,17 @@ class _Binding:
         """A model that nobody meters: the attacker's own, or an instrument."""
         from mialang.operators.answers import ModelAnswers  # noqa: PLC0415
 
-        answers = ModelAnswers(self._artefact(name), self.job.observables, generator=self.run.generator)
+        answers = ModelAnswers(self.artefact(name), self.job.observables, generator=self.run.generator)
         return Handle(name.rpartition("-")[0], answers)
 
-    def _handle(self, name: str) -> Handle:
-        from mialang.operators.answers import ModelAnswers  # noqa: PLC0415
-
+    def handle(self, name: str) -> Handle:
+        """The target behind its access."""
         params = self.job.handles[name]
         target = params["model"]["$node"]
         transforms = [(each["on"], self.decode(each["term"])) for each in params["transforms"]]
-        answers = ModelAnswers(
-            self._artefact(target), self.job.observables, transforms, decoy=params["decoy"] == "permuted",
-            generator=self.run.generator,
+        answers = answering(
+            self.artefact(target), self.job.observables, transforms, self.meter, decoy=params["decoy"] == "permuted",
+            seed=f"{self.run.seed} {self.job.inputs[target][0]}",
         )  # fmt: skip
         self.answers.append(answers)
         knows = params["knows"] if params["sees"] is not None else None
@@ -306,7 +346,20 @@ def remember(output: str, artefact: Any) -> None:
         _recent.pop(next(iter(_recent)))
 
 
-def load_artefact(store: Path, output: str, made_by: str, trusted: tuple[str, ...] = ()) -> Any:
+def importable(job: Job, made_by: str) -> bool:
+    """Whether the code that made an artefact may be imported to read it.
+
+    Code of an isolated attack stays behind its boundary, unless the job runs code of that package itself.
+    """
+    package = package_of(made_by)
+    if package == OWN or job.settings.isolate == "none" or package in packages_of(job.node):
+        return True
+    from mialang.engine.isolation.outside import standing  # noqa: PLC0415
+
+    return not standing(job.store, job.settings.data, job.settings.device).stands
+
+
+def load_artefact(store: Path, output: str, made_by: str, trusted: tuple[str, ...] = (), importing: bool = True) -> Any:
     """An artefact by its digest, from memory or the store.
 
     Args:
@@ -314,11 +367,24 @@ def load_artefact(store: Path, output: str, made_by: str, trusted: tuple[str, ..
         output: its digest.
         made_by: the function that made it; importing it makes the artefact's kind known.
         trusted: packages besides mialang whose code may be imported.
+        importing: whether that of the maker may be.
+
+    Raises:
+        NodeFailedError: only the maker's code can read it, and that may not be imported here.
     """
     if output not in _recent:
-        from mialang.operators.artefacts import restore  # noqa: PLC0415
+        from mialang.operators.artefacts import known, restore  # noqa: PLC0415
 
-        load_function(made_by, trusted)
         kind, arrays, facts = unpack(Store(store).get(output))
+        if importing:
+            load_function(made_by, trusted)
+        elif not known(kind):
+            raise NodeFailedError(
+                Failure(
+                    f"an isolated attack made something of a kind that only its own code can read: `{kind[:60]}`",
+                    f"the code of `{package_of(made_by)}` is not imported where the target is",
+                    "let the attack hand over an artefact of mialang's kinds, as candidates, texts or links",
+                )
+            )
         remember(output, restore(kind, arrays, facts))
     return _recent[output]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any, Protocol
 
 import torch
 
+from mialang.operators import trust
 from mialang.operators.batches import Batch, joined, parts
 from mialang.operators.defenses.outputs import OutputTransform
 from mialang.operators.errors import OperatorError
@@ -117,14 +117,7 @@ class ModelAnswers:
         Raises:
             OperatorError: the model does not know a class.
         """
-        known = torch.tensor(self.classes, device=labels.device)
-        order = known.argsort()
-        place = torch.searchsorted(known[order], labels).clamp(max=len(known) - 1)
-        columns = order[place]
-        if bool((known[columns] != labels).any()):
-            stranger = int(labels[known[columns] != labels][0])
-            raise OperatorError(f"the model does not know class {stranger}", note=f"it knows {list(self.classes)}")
-        return columns
+        return column_of(self.classes, labels)
 
     def knowledge(self, name: str) -> Any:
         """A fact about the model, as its vocabulary.
@@ -138,8 +131,9 @@ class ModelAnswers:
         return tell(name)
 
     def model(self) -> Answerable:
-        """The model itself."""
-        return self._model
+        """The model itself, as its weights hold it: a model that keeps private data to itself is given without them."""
+        released = getattr(self._model, "released", None)
+        return self._model if released is None else released()
 
 
 def _differing(before: Batch, after: Batch) -> int:
@@ -152,6 +146,26 @@ def _differing(before: Batch, after: Batch) -> int:
     return sum(one is not other and one != other for one, other in zip(before, after, strict=True))
 
 
+def column_of(classes: Sequence[int], labels: torch.Tensor) -> torch.Tensor:
+    """Map class ids `[n]` to their places among some classes `[n]`.
+
+    Raises:
+        OperatorError: an id is none of them.
+    """
+    known = torch.tensor(classes, device=labels.device)
+    order = known.argsort()
+    place = torch.searchsorted(known[order], labels).clamp(max=len(known) - 1)
+    columns = order[place]
+    if bool((known[columns] != labels).any()):
+        stranger = int(labels[known[columns] != labels][0])
+        raise OperatorError(f"the model does not know class {stranger}", note=f"it knows {list(classes)}")
+    return columns
+
+
 def _witness(python: str) -> Any:
-    module, _, name = python.partition(":")
-    return getattr(import_module(module), name)
+    try:
+        return trust.load(python)
+    except (ImportError, AttributeError) as problem:
+        raise OperatorError(
+            f"there is no function `{python}`", note=str(problem), help="install the package, or mend the declaration"
+        ) from problem

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -56,6 +59,18 @@ def restore(kind: str, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -
     if kind not in KINDS:
         raise OperatorError(f"no artefact kind `{kind}`", help="import the operator that makes it first")
     return KINDS[kind].restore(arrays, facts)
+
+
+def known(kind: str) -> bool:
+    """Whether mialang itself has artefacts of a named kind; its modules are looked through until one is found."""
+    import mialang.operators  # noqa: PLC0415 - the package that this module lies in
+
+    for module in pkgutil.walk_packages(mialang.operators.__path__, "mialang.operators."):
+        if kind in KINDS:
+            break
+        with suppress(ImportError):  # of an extra that is not installed
+            import_module(module.name)
+    return kind in KINDS
 
 
 def array(tensor: torch.Tensor) -> Array:
