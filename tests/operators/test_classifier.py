@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from mialang.operators import trust
 from mialang.operators.defenses.training import negative_label_smoothing
 from mialang.operators.errors import OperatorError
 from mialang.operators.image import architectures, datasets
@@ -159,19 +160,30 @@ def test_users_modules_are_called_with_their_arguments(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     own = architectures.module(path="own_models:Net", arguments=["outputs=3", "bias = false"])
-    made, _ = trained(model=own)
-    assert set(made.state) == {"1.weight"}
-    assert made.answer("features", torch.rand(2, 1, 8, 8)).shape == (2, 64)
-    for path, arguments, message in (
-        ("own_models:Missing", [], "no class `own_models:Missing`"),
-        ("no_such_package:Net", [], "no class `no_such_package:Net`"),
-        ("own_models", [], "no class `own_models`"),
-        ("own_models:Net", ["width=3"], "cannot be built"),
-        ("math:sqrt", ["x=4"], "cannot be built"),
-        ("collections:OrderedDict", [], "does not make a torch"),
-    ):
-        with pytest.raises(OperatorError, match=message):
-            architectures.module(path=path, arguments=arguments).build((1, 8, 8), 3)
+    with pytest.raises(OperatorError, match="the code of `own_models` is not trusted"):
+        trained(model=own)
+    with trust.trusting(["own_models", "no_such_package", "math", "collections"]):
+        made, _ = trained(model=own)
+        assert set(made.state) == {"1.weight"}
+        assert made.answer("features", torch.rand(2, 1, 8, 8)).shape == (2, 64)
+        for path, arguments, message in (
+            ("own_models:Missing", [], "no class `own_models:Missing`"),
+            ("no_such_package:Net", [], "no class `no_such_package:Net`"),
+            ("own_models", [], "no class `own_models`"),
+            ("own_models:Net", ["width=3"], "cannot be built"),
+            ("math:sqrt", ["x=4"], "cannot be built"),
+            ("collections:OrderedDict", [], "does not make a torch"),
+            ("os:system", ['command="true"'], "the code of `os` is not trusted"),
+            (
+                "mialang.operators.trust:import_module",
+                ['name="os"'],
+                "no class `mialang.operators.trust:import_module`",
+            ),
+        ):
+            with pytest.raises(OperatorError, match=message):
+                architectures.module(path=path, arguments=arguments).build((1, 8, 8), 3)
+    with pytest.raises(OperatorError, match="`width` gives no argument a value"):
+        architectures.module(path="own_models:Net", arguments=["width"])
 
 
 def test_architectures_say_when_images_do_not_suit_them():

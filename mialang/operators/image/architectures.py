@@ -6,13 +6,13 @@ layer, whose input is the model's penultimate features.
 
 from __future__ import annotations
 
-import importlib
 import json
 from itertools import pairwise
 
 import torch
 from torch import nn
 
+from mialang.operators import trust
 from mialang.operators.errors import OperatorError
 from mialang.operators.models import Architecture, builder
 
@@ -51,6 +51,8 @@ def lenet5() -> Architecture:
 
 def module(*, path: str, arguments: list[str]) -> Architecture:
     """Describe a user's own `torch.nn.Module`, called with `arguments` as `name=value`, values written as JSON."""
+    if (odd := next((argument for argument in arguments if "=" not in argument), None)) is not None:
+        raise OperatorError(f"`{odd}` gives no argument a value", help='write `arguments = ["width=32"]`')
     given = dict(argument.split("=", 1) for argument in arguments)
     return Architecture("module", {"path": path, "arguments": {name.strip(): _plain(v) for name, v in given.items()}})
 
@@ -172,16 +174,15 @@ def build_lenet5(shape: tuple[int, ...], outputs: int) -> nn.Module:
 
 @builder("module")
 def build_module(_shape: tuple[int, ...], _outputs: int, *, path: str, arguments: dict[str, object]) -> nn.Module:
-    """Import a user's class and call it; whether its package is trusted was settled before the run.
+    """Import a user's class, if its package is trusted, and call it.
 
     Its input shape and classes are its own affair: `arguments` say them where it wants to know.
 
     Raises:
-        OperatorError: the path names no module class, or the call fails.
+        OperatorError: its package is not trusted, the path names no module class, or the call fails.
     """
-    package, _, name = path.partition(":")
     try:
-        found = getattr(importlib.import_module(package), name)
+        found = trust.load(path)
     except (ImportError, AttributeError, ValueError) as problem:
         raise OperatorError(
             f"no class `{path}`", note=str(problem), help='write it as "package.module:Class" and install the package'
