@@ -241,7 +241,8 @@ class Metric(Declaration):
     """A measurement.
 
     Attributes:
-        sort: `leakage` (of an attack), `utility` (of a model) or `cost`.
+        sort: `leakage` (of an attack), `utility` (of a model), `cost`, or `objective` (what an attack itself strives for, so
+            that it never stands for what leaked).
         measures: the extents that it can speak for; leakage only.
         higher: whether more is `worse` or `better` for privacy (leakage), for use (utility).
         unit: `share`, or a plain word.
@@ -250,7 +251,7 @@ class Metric(Declaration):
     """
 
     noun: ClassVar[str] = "metric"
-    sort: Literal["leakage", "utility", "cost"]
+    sort: Literal["leakage", "utility", "cost", "objective"]
     measures: tuple[str, ...] = ()
     higher: Literal["worse", "better"]
     unit: str = ""

@@ -27,7 +27,7 @@ from mialang.meaning.words import listed
 from mialang.syntax import tree
 
 FAMILIES = ("optimization", "training", "generate_and_rank", "baseline")
-SORTS = ("leakage", "utility", "cost")
+SORTS = ("leakage", "utility", "cost", "objective")
 HANDED = ("target", "prior", "held")  # what every recipe is handed
 
 

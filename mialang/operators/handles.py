@@ -53,3 +53,6 @@ class Handle(Protocol):
 
     def column(self, labels: torch.Tensor) -> torch.Tensor:
         """Map class ids `[n]` to columns of `scores` `[n]`."""
+
+    def model(self) -> Any:
+        """Return the model itself, for who holds the weights; refused otherwise."""

@@ -13,6 +13,7 @@ from mialang.operators import observables
 from mialang.operators.artefacts import Array, Artefact, array, tensor
 from mialang.operators.asking import Pairs
 from mialang.operators.batches import owned, rows
+from mialang.operators.errors import OperatorError
 from mialang.operators.handles import Handle
 from mialang.operators.run import Json, Run
 
@@ -59,6 +60,40 @@ class Embeddings(Artefact, kind="embeddings"):
     def restore(cls, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -> Self:
         """Rebuild from the plain form."""
         return cls(tensor(arrays["vectors"]), facts["identity"])
+
+
+def same_encoder(first: str, second: str, what: str) -> None:
+    """Refuse vectors of another encoder than the one that something was fitted to.
+
+    Args:
+        first: identity of the encoder that it was fitted to.
+        second: identity of the encoder that the vectors come from.
+        what: what was fitted, for the message.
+
+    Raises:
+        OperatorError: they differ.
+    """
+    if first != second:
+        raise OperatorError(
+            f"{what} was fitted to another encoder than the one that these embeddings come from",
+            note=f"it was fitted to encoder {first[:8]}, and the embeddings are of {second[:8]}; "
+            "other weights, pooling, normalisation or length make another space",
+            help="fit it to the encoder in question, or bring the embeddings into its space with `align`",
+        )
+
+
+def same_width(first: int, second: int, what: str) -> None:
+    """Refuse vectors of another length than expected.
+
+    Raises:
+        OperatorError: the lengths differ.
+    """
+    if first != second:
+        raise OperatorError(
+            f"{what} takes vectors of {first:,} numbers, and these have {second:,}",
+            note="embeddings of different width come from different encoders",
+            help="fit it to embeddings of the same encoder",
+        )
 
 
 @torch.inference_mode()

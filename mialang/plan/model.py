@@ -129,7 +129,7 @@ class MeasurementPlan(Frozen):
 
     name: str
     metric: str
-    sort: Literal["leakage", "utility", "cost"]
+    sort: Literal["leakage", "utility", "cost", "objective"]
     higher: Literal["worse", "better"]
     unit: str
     fields: tuple[str, ...]

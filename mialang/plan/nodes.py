@@ -33,6 +33,7 @@ from mialang.plan.model import (
 from mialang.plan.values import BoundHandle, Defended, Granted, Leaked
 
 SEEDS = 2**32
+LIMIT = "on"  # the parameter of a defense that names the observables it is limited to
 
 
 class Graph:
@@ -258,9 +259,12 @@ class Graph:
                 sign = "$model" if as_model or self.registry.is_a(kind, "model") else "$node"
                 return {sign: self.node(value, repeat, role)}
             case Application(declaration=Operator() | DefenseDeclaration() as declaration):
+                # What a defense is limited to is told to the handle, not to the function behind it.
+                limited = (LIMIT,) if isinstance(declaration, DefenseDeclaration) else ()
                 args = {
                     name: self.encode(each, repeat, role, self._is_model(declaration, name))
                     for name, each in value.arguments.items()
+                    if name not in limited
                 }
                 return {
                     "$term": declaration.name,

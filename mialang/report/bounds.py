@@ -26,7 +26,7 @@ class Sample:
     Attributes:
         values: per repeat, the values.
         items: per repeat, the items that they belong to; items are the unit of resampling.
-        rate: whether the values are shares of successes.
+        rate: whether the values are shares, from 0 to 1.
     """
 
     values: tuple[tuple[float, ...], ...]
@@ -108,7 +108,7 @@ def estimate(sample: Sample, confidence: float) -> Estimate:
 
 
 def _within(sample: Sample, confidence: float) -> tuple[float, float] | None:
-    if sample.rate:
+    if sample.rate and all(value in (0, 1) for values in sample.values for value in values):
         successes = math.fsum(value for values in sample.values for value in values)
         return exact_bounds(successes, sample.trials, confidence)
     return bootstrap_bounds(sample, confidence)

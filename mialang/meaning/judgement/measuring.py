@@ -10,10 +10,10 @@ from mialang.meaning.accept import kind_of
 from mialang.meaning.audit import Audit, Measurement, Threat
 from mialang.meaning.declarations import Operator
 from mialang.meaning.estimate import labels_of
-from mialang.meaning.fits import setting_of
+from mialang.meaning.fits import setting_of, trained_on_secret
 from mialang.meaning.judgement.fitting import cells_of
 from mialang.meaning.read import attack_of, threat_of
-from mialang.meaning.values import Application, DefendedModel, Named, Value, walk
+from mialang.meaning.values import Application, DefendedModel, Named, Structured, Value, walk
 from mialang.threat import Extent
 
 
@@ -163,7 +163,16 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
             .help("train the judge on data of its own, not on the target's answers")
         )
         return
-    if _architectures(judge) and _architectures(judge) == _architectures(target) and _data(judge) == _data(target):
+    alike = bool(_architectures(judge)) and _architectures(judge) == _architectures(target)
+    if alike and not trained_on_secret(target) and _public(judge) == _public(target):
+        yield (
+            error("E0503", f"the judge `{name}` is the model under attack without its records", measurement.span, "the same model")
+            .also(threat.spans["target"], "attacked here")
+            .note("the attack looks at that very model, so it would grade its own work")
+            .help("give the judge another architecture, or measure with a metric that says so, as `similarity_under_target`")
+        )
+        return
+    if alike and _data(judge) == _data(target):
         yield (
             error(
                 "E0503",
@@ -192,6 +201,16 @@ def _architectures(value: Application) -> list[str]:
         for argument in value.arguments.values()
         if isinstance(argument, Application) and not argument.is_step
     )
+
+
+def _public(value: Application) -> dict[str, str]:
+    """All that a model is made with besides its secret, by parameter."""
+    secret = value.declaration.secret if isinstance(value.declaration, Operator) else ()
+    return {
+        name: str(argument.digest if isinstance(argument, Structured) else argument)
+        for name, argument in value.arguments.items()
+        if name not in secret
+    }
 
 
 def _data(value: Application) -> list[str]:
