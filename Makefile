@@ -11,8 +11,8 @@ demo: $(READY)  ## run the quickstart audit and say where its report is; a faile
 	@$(BIN)/mialang run specs/quickstart.mia --reveal; code=$$?; \
 	if [ $$code -eq 0 ] || [ $$code -eq 1 ] || [ $$code -eq 3 ]; then exit 0; else exit $$code; fi
 
-test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest
+test: $(READY)  ## run the tests, one worker a core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: $(READY)  ## style of code and of .mia files
 	$(BIN)/ruff check .
