@@ -52,6 +52,7 @@ def run(  # noqa: PLR0913 - one per option
     from mialang.cli.words import summary_words  # noqa: PLC0415
     from mialang.engine.executors import Inline  # noqa: PLC0415
     from mialang.engine.runs import Run, perform  # noqa: PLC0415
+    from mialang.engine.stopping import StoppedError  # noqa: PLC0415
     from mialang.engine.store import Store, StoreError  # noqa: PLC0415
     from mialang.engine.work import Settings as WorkSettings  # noqa: PLC0415
     from mialang.report.page import as_page  # noqa: PLC0415
@@ -72,16 +73,11 @@ def run(  # noqa: PLR0913 - one per option
     try:
         with shown_progress(plan, people) as listener:
             perform(run_, plan, keep, Inline(), work, listener)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StoppedError):
         say(f"\nstopped; what is finished is kept. Go on with: mialang run {spec}", people)
         raise typer.Exit(130) from None
-    except OSError as problem:
-        refuse(
-            f"the store cannot be written: {problem.strerror}",
-            "free some space, or choose `--store DIR`",
-            Exit.BROKEN,
-            "E0810",
-        )
+    except StoreError as problem:
+        refuse(str(problem), "free some space, or choose `--store DIR`", Exit.BROKEN, "E0810")
     record = Record(run_, plan, keep, run_.outcome())
     made = as_json(record)
     keep.write(run_.folder / "verdict.json", json.dumps(made, indent=1).encode())

@@ -17,6 +17,10 @@ class Listener(Protocol):
         """Take one event."""
 
 
+def silent(event: str, /, **facts: Any) -> None:
+    """Tell nobody."""
+
+
 class EventLog:
     """Writes events to a file as they come."""
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY = ".new-"
+LOCK = ".lock"
 SETTLED = 60.0  # seconds; between its creation and its lock a temporary file looks like a left-over
 FORGOTTEN = 86_400.0  # seconds after which nobody still writes, where the file system knows no locks
 # What file systems say that know no locks, or cannot flush a folder.
@@ -87,9 +88,9 @@ def sync_folder(path: Path) -> None:
 
 
 def sweep(folder: Path, now: float | None = None) -> int:
-    """Remove temporary files that a dead writer left; return how many. What is being written stays."""
+    """Remove temporary files and locks that a dead process left; return how many. What is in use stays."""
     removed = 0
-    for path in folder.glob(f"{TEMPORARY}*"):
+    for path in (*folder.glob(f"{TEMPORARY}*"), *folder.glob(f"*{LOCK}")):
         with suppress(OSError):  # its writer may end it, or another sweeper take it, at any moment
             handle = os.open(path, os.O_RDONLY)
             try:
@@ -124,7 +125,7 @@ def only_one(path: Path, wait: Callable[[], None]) -> Iterator[None]:
     """Hold a lock of this name alone while the body runs; the file is there only as long as somebody needs it.
 
     Args:
-        path: the file that stands for the lock.
+        path: the file that stands for the lock; its name ends in `.lock`.
         wait: called again and again while another holds it; it sleeps, and may raise to give up.
     """
     while True:

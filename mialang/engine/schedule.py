@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from mialang.engine.events import Listener
 from mialang.engine.executors import Executor
+from mialang.engine.stopping import StoppedError
 from mialang.engine.store import Action, Store
 from mialang.engine.work import Failure, Job, NodeFailedError, Settings, node_key
 from mialang.plan.model import Node, Plan, digest
@@ -71,19 +71,27 @@ class Schedule:
         self._ready = [(place, name) for name, place in self._place.items() if not self._waits[name]]
         heapq.heapify(self._ready)
         self._live: dict[Future[Action], str] = {}
+        self._stopped = False
 
     def run(self) -> Outcome:
-        """Run to the end; every root cause of failure is collected."""
+        """Run to the end; every root cause of failure is collected.
+
+        Raises:
+            StoppedError: somebody asked to stop; what is finished is kept, and long steps are where they can go on.
+            UnwritableError: the store cannot be written.
+        """
         try:
-            while self._ready or self._live:
-                while self._ready and len(self._live) < self.executor.slots:
+            while self._live or (self._ready and not self.executor.stop.requested):
+                while self._ready and len(self._live) < self.executor.slots and not self.executor.stop.requested:
                     _, name = heapq.heappop(self._ready)
                     self._begin(name)
                 if self._live:
-                    for future in wait(self._live, return_when=FIRST_COMPLETED).done:
+                    for future in self.executor.wait(self._live):
                         self._end(self._live.pop(future), future)
         finally:
             self.executor.close()
+        if self._ready or self._stopped:
+            raise StoppedError
         return self.outcome
 
     def _begin(self, name: str) -> None:
@@ -114,10 +122,10 @@ class Schedule:
             node, key, self._inputs(node), self._handles(node), self.plan.observables, self.store.root, self.settings
         )
 
-        def progress(done: int, total: int, figures: Mapping[str, float]) -> None:
-            self.tell("progress", node=name, done=done, total=total, figures=dict(figures))
+        def tell(event: str, /, **facts: object) -> None:
+            self.tell(event, node=name, label=node.label, **facts)
 
-        self._live[self.executor.submit(job, progress)] = name
+        self._live[self.executor.submit(job, tell)] = name
 
     def _passed_on(self, node: Node) -> str:
         """The digest of a grant is that of what it grants; a handle is what it lets be asked of which model."""
@@ -147,6 +155,10 @@ class Schedule:
             action = future.result()
         except NodeFailedError as problem:
             self._fail(name, problem.failure)
+            return
+        except StoppedError:
+            self._stopped = True
+            self.tell("stopped", node=name, label=node.label)
             return
         self.outcome.actions[name] = action
         evidence = action.evidence

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from mialang.engine.files import make_folder, sweep, sync_folder, write_whole
+from mialang.engine.files import LOCK, make_folder, only_one, sweep, sync_folder, write_whole
 from mialang.plan.model import canonical
 
 Json = Any
@@ -187,6 +188,30 @@ class Store:
     def record(self, action: Action) -> None:
         """Keep what a node made."""
         self.write(self.action_path(action.key), canonical(action.as_json()))
+
+    # -- work under way --------------------------------------------------------------------------------------------
+
+    def checkpoint_path(self, key: str) -> Path:
+        """Where the state of an unfinished node lies."""
+        return self.scratch / f"{key}.checkpoint"
+
+    @contextmanager
+    def claim(self, key: str, wait: Callable[[], None]) -> Iterator[None]:
+        """Be the only one who works on a node while the body runs, in all runs that share the store.
+
+        Args:
+            key: what the node is.
+            wait: called again and again while another works on it; it sleeps, and may raise to give up.
+
+        Raises:
+            UnwritableError: the store cannot be written.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(only_one(self.scratch / f"{key}{LOCK}", wait))
+            except OSError as problem:
+                raise self._unwritable(problem) from problem
+            yield
 
     # -- files -----------------------------------------------------------------------------------------------------
 

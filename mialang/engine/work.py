@@ -1,4 +1,4 @@
-"""The work of one node, wherever it runs: load inputs, call the operator, commit what it made. Workers commit."""
+"""The work of one node, wherever it runs: claim it, call the operator, commit what it made. Workers commit."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from mialang.engine.checkpoints import EVERY, Checkpoints
 from mialang.engine.codec import pack, unpack
+from mialang.engine.events import Listener, silent
 from mialang.engine.handles import Handle, Meter, answering
 from mialang.engine.isolation.choice import OWN, Mode, isolates, package_of, packages_of
-from mialang.engine.store import Action, Store, fingerprint, value_digest
+from mialang.engine.stopping import Stop, StoppedError
+from mialang.engine.store import Action, Store, StoreError, UnwritableError, fingerprint, value_digest
 from mialang.plan.model import Node, digest
 
 Json = Any
 Progress = Callable[[int, int, dict[str, float]], None]
 MEASUREMENT = "measurement"
+PATIENCE = 0.1  # seconds between two looks at what another run holds
+METERED = ("asked", "refused", "by_observable")  # counts of a meter
+BLINK = 0.1  # seconds between two reports of progress
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Settings:
         trusted: packages besides mialang whose code may be imported.
         vouched: those of them that were trusted for this run, and not once for all: they may run without a boundary.
         isolate: which attack steps are isolated: `auto` those with code from outside the project, `process` all, `none`.
+        checkpoint: seconds between two checkpoints of a long step.
     """
 
     device: str = "cpu"
@@ -43,6 +50,7 @@ class Settings:
     trusted: tuple[str, ...] = ()
     vouched: tuple[str, ...] = ()
     isolate: Mode = "none"
+    checkpoint: float = EVERY
 
 
 @dataclass(frozen=True)
@@ -108,22 +116,59 @@ def _by_content(params: Json, outputs: Mapping[str, str]) -> Json:
     return params
 
 
-def execute(job: Job, progress: Progress | None = None) -> Action:
-    """Do the work of one node and commit it to the store.
+def execute(job: Job, tell: Listener = silent, stop: Stop | None = None) -> Action:
+    """Do the work of one node and commit it to the store; what another run commits meanwhile is not done again.
+
+    Args:
+        job: the work.
+        tell: takes what happens on the way: `waiting`, `resumed`, `progress`, `checkpoint`.
+        stop: whether somebody asked to stop.
 
     Raises:
         NodeFailedError: the operator could not do its work; says why.
+        StoppedError: somebody asked to stop; the next execution goes on from there.
+        UnwritableError: the store cannot be written.
     """
-    from mialang.operators.errors import OperatorError  # noqa: PLC0415 - brings torch, which a cached run never needs
+    stop = stop or Stop()
+    store = Store(job.store)
+    with store.claim(job.key, _patience(tell, stop)):
+        action, _ = store.find(job.key)
+        return action or _committed(job, store, tell, stop)
+
+
+def _patience(tell: Listener, stop: Stop) -> Callable[[], None]:
+    """What to do while another run works on the same node."""
+    told = False
+
+    def wait() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            tell("waiting", reason="another run is at the same node")
+        if stop.requested:
+            raise StoppedError
+        time.sleep(PATIENCE)
+
+    return wait
+
+
+def _committed(job: Job, store: Store, tell: Listener, stop: Stop) -> Action:
+    from mialang.operators.errors import OperatorError  # noqa: PLC0415 - a cached run never needs the operators
     from mialang.operators.trust import trusting  # noqa: PLC0415
 
+    keeper = Checkpoints(store, job.key, tell, stop, job.settings)
     try:
         with trusting(job.settings.trusted):
-            return _isolated(job, progress) or _execute(job, progress)
-    except NodeFailedError:
+            action = _isolated(job, _progress(tell)) or _execute(job, store, tell, keeper)
+    except (NodeFailedError, UnwritableError):
         raise
     except OperatorError as problem:
+        keeper.drop()  # what fails for a reason that the operator knows fails again
         raise NodeFailedError(Failure(problem.title, problem.note, problem.help)) from problem
+    except StoreError as problem:
+        raise NodeFailedError(
+            Failure(f"an input of `{job.node.label}` is lost", str(problem), "run again: it is then computed anew")
+        ) from problem
     except MemoryError as problem:
         raise NodeFailedError(
             Failure(f"`{job.node.label}` ran out of memory", str(problem), "lower batch sizes, steps or records")
@@ -131,14 +176,18 @@ def execute(job: Job, progress: Progress | None = None) -> Action:
     except Exception as problem:
         import traceback  # noqa: PLC0415 - only after a failure
 
+        if keeper.resumed:
+            keeper.drop()  # the state itself may be at fault, as after a change to the operator
         title = f"`{job.node.operator}` broke: {type(problem).__name__}: {problem}"
         detail = traceback.format_exc()
         raise NodeFailedError(
             Failure(title, "this was not foreseen by the operator", "report it with the run's events", detail)
         ) from problem
+    keeper.drop()
+    return action
 
 
-def _isolated(job: Job, progress: Progress | None) -> Action | None:
+def _isolated(job: Job, progress: Progress) -> Action | None:
     """Do the work of an attack step behind a boundary; None where it is to be done here."""
     if not isolates(job.node, job.settings.isolate):
         return None
@@ -157,33 +206,33 @@ def _isolated(job: Job, progress: Progress | None) -> Action | None:
     return action
 
 
-def _execute(job: Job, progress: Progress | None) -> Action:
+def _execute(job: Job, store: Store, tell: Listener, keeper: Checkpoints) -> Action:
     import torch  # noqa: PLC0415 - loaded only when something is computed
 
     from mialang.operators.run import Run  # noqa: PLC0415
 
     settings, node = job.settings, job.node
     limit_threads(settings.threads)
-    listening: dict[str, Any] = {"listener": progress} if progress is not None else {}
     run = Run(
         seed=node.seed if node.seed is not None else 0,
         device=torch.device(settings.device),
         data=Path(settings.data) if settings.data else None,
-        **listening,
+        listener=_progress(tell),
+        keeper=keeper,
     )
     binding = Binding(job, run)
+    keeper.threads = torch.get_num_threads()
     function = load_function(node.python, settings.trusted)
     arguments = {
         name: binding.decode(each)
         for name, each in node.params.items()
         if name != "draw" or "draw" in _parameters(function)
     }
-    started = time.perf_counter()
+    keeper.counters = [(binding.meter, METERED), *((each, ("defended", "changed")) for each in binding.answers)]
     made = function(**arguments, run=run)
-    seconds = time.perf_counter() - started
     evidence: dict[str, Json] = {
         "notes": run.notes,
-        "seconds": round(seconds, 4),
+        "seconds": round(keeper.seconds, 4),
         "threads": torch.get_num_threads(),
         "device": settings.device,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -191,6 +240,8 @@ def _execute(job: Job, progress: Progress | None) -> Action:
     }
     if run.exhibits:
         evidence["exhibits"] = run.exhibits
+    if keeper.resumed:
+        evidence["resumed"] = keeper.resumed
     if hasattr(made, "__len__"):
         evidence["size"] = len(made)
     if binding.meter.asked or binding.meter.refused:
@@ -201,9 +252,28 @@ def _execute(job: Job, progress: Progress | None) -> Action:
         evidence["defended"] = defended
         evidence["changed"] = sum(each.changed for each in binding.answers)
     files = tuple(fingerprint(path) for path in dict.fromkeys(run.files))
-    action = _commit(Store(job.store), job, made, evidence, files)
+    action = _commit(store, job, made, evidence, files)
     remember(action.output, made)
     return action
+
+
+def _progress(tell: Listener) -> Progress:
+    """Report progress a few times a second at most, with the seconds that are left at the pace so far."""
+    first: tuple[float, int] | None = None
+    last = 0.0
+
+    def progress(done: int, total: int, figures: dict[str, float]) -> None:
+        nonlocal first, last
+        now = time.monotonic()
+        first = first or (now, done)
+        if now - last < BLINK and done < total:
+            return
+        last = now
+        began, before = first
+        left = (now - began) / (done - before) * (total - done) if done > before else None
+        tell("progress", done=done, total=total, left=left, figures=figures)
+
+    return progress
 
 
 def limit_threads(threads: int | None) -> None:

@@ -103,7 +103,7 @@ def test_parts_of_a_store_may_lie_on_other_file_systems(tmp_path: Path) -> None:
 
 
 def test_left_overs_are_swept_and_work_under_way_is_not(tmp_path: Path) -> None:
-    dead, new, living = (tmp_path / f".new-1-{name}" for name in ("dead", "new", "living"))
+    dead, new, living = (tmp_path / name for name in (".new-1-dead", "new.lock", ".new-1-living"))
     for path in (dead, new, living):
         path.write_bytes(b"half")
     os.utime(new, (LATER, LATER))

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mialang.engine.events import Listener
 from mialang.engine.executors import Inline
 from mialang.engine.schedule import Outcome, Schedule, known_nodes
 from mialang.engine.store import Action, Store
-from mialang.engine.work import Job, Progress, Settings, node_key
+from mialang.engine.work import Job, Settings, node_key
 from mialang.plan.model import BudgetPlan, Node, Plan
 from tests.engine import toys
 from tests.engine.toys import CrashError, node, plan
@@ -31,14 +32,15 @@ class Fragile(Inline):
     """Loses power when the n-th job begins, or just after it ended."""
 
     def __init__(self, crash_at: int, *, after: bool) -> None:
+        super().__init__()
         self.left = crash_at
         self.after = after
 
-    def submit(self, job: Job, progress: Progress) -> Future[Action]:
+    def submit(self, job: Job, tell: Listener) -> Future[Action]:
         self.left -= 1
         if not self.left and not self.after:
             raise CrashError
-        future = super().submit(job, progress)
+        future = super().submit(job, tell)
         if not self.left:
             raise CrashError
         return future

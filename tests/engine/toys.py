@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from mialang.operators.artefacts import Array, Artefact
 from mialang.operators.errors import OperatorError
@@ -60,6 +64,38 @@ def fail(*, of: Sequence[Toy], plus: int, name: str, run: Run) -> Toy:
 def break_down(*, of: Sequence[Toy], plus: int, name: str, run: Run) -> Toy:
     """Fail in a way that nobody foresaw."""
     raise ZeroDivisionError("oh")
+
+
+def note_call(name: str, run: Run) -> int:
+    """Write a call down where other processes can read it; return how many there were before."""
+    assert run.data is not None
+    path = run.data / "calls"
+    before = path.read_text().split().count(name) if path.exists() else 0
+    with path.open("a") as file:
+        file.write(f"{name}\n")
+    return before
+
+
+def die(*, of: Sequence[Toy], plus: int, name: str, run: Run) -> Toy:
+    """Kill the process that runs this, the first `plus` times."""
+    if note_call(name, run) < plus:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Toy((len(of), plus))
+
+
+def walk(*, of: Sequence[Toy], plus: int, name: str, run: Run) -> Toy:
+    """Take `plus` steps of a millisecond, each with a draw from the step's generator and one from torch's."""
+    if run.data is not None:
+        note_call(name, run)
+    start = sum(number for each in of for number in each.numbers)
+    loop = run.loop("walk", plus)
+    loop.kept["place"] = torch.full((4,), float(start % 7))
+    with run.seeded():
+        for step in loop:
+            time.sleep(0.001)
+            loop.kept["place"] = loop.kept["place"] * 0.9 + torch.rand(4, generator=run.generator) + torch.rand(4)
+            run.progress(step + 1, plus)
+    return Toy(tuple(int(value) for value in loop.kept["place"].view(torch.int32)))
 
 
 def node(name: str, inputs: Sequence[str] = (), plus: int = 0, function: str = "add", seed: int | None = None) -> Node:
