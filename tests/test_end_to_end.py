@@ -66,7 +66,11 @@ def test_a_run_is_a_folder_with_all_its_parts(audited: tuple[Path, dict[str, Any
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert events[0]["event"] == "run started"
     assert events[-1]["event"] == "run ended"
-    assert {event["event"] for event in events} <= {"run started", "started", "finished", "cached", "run ended"}
+    told = {"run started", "started", "finished", "cached", "cost", "progress", "checkpoint", "run ended"}
+    assert {event["event"] for event in events} <= told
+    asked = [event for event in events if event["event"] == "cost"]
+    assert asked
+    assert asked[-1]["run"] == sum(event["asked"] for event in asked)
 
 
 def test_running_again_computes_nothing_and_says_the_same(audited: tuple[Path, dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,12 +94,13 @@ def perform(  # noqa: PLR0913 - the parts of a run
     """Run a plan; events go to the run's log and to the listener."""
     with EventLog(run.folder / "events.jsonl") as log:
         tell = fan_out(log, listener)
-        tell("run started", run=run.id, nodes=len(plan.nodes), settings=asdict(settings))
+        tell("run started", run=run.id, nodes=len(plan.nodes), settings=asdict(settings), **executor.about)
         started = time.perf_counter()
         try:
             outcome = Schedule(plan, store, executor, tell, settings).run()
         except BaseException as problem:
-            tell("run stopped", run=run.id, reason=type(problem).__name__)
+            with suppress(StoreError):  # where the disk is full, the problem says so
+                tell("run stopped", run=run.id, reason=type(problem).__name__)
             raise
         seconds = time.perf_counter() - started
         tell("run ended", run=run.id, seconds=round(seconds, 3), computed=len(outcome.actions) - len(outcome.cached),

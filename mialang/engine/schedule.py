@@ -72,6 +72,7 @@ class Schedule:
         heapq.heapify(self._ready)
         self._live: dict[Future[Action], str] = {}
         self._stopped = False
+        self._asked = 0
 
     def run(self) -> Outcome:
         """Run to the end; every root cause of failure is collected.
@@ -164,6 +165,10 @@ class Schedule:
         evidence = action.evidence
         self.tell("finished", node=name, label=node.label, output=action.output, seconds=evidence.get("seconds"),
                   asked=evidence.get("asked"))  # fmt: skip
+        if evidence.get("asked"):
+            self._asked += evidence["asked"]
+            self.tell("cost", node=name, label=node.label, asked=evidence["asked"], by=evidence["by_observable"],
+                      run=self._asked)  # fmt: skip
         self._finish(name, action.output)
 
     def _fail(self, name: str, failure: Failure) -> None:

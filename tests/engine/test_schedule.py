@@ -63,7 +63,7 @@ def plans(draw: st.DrawFn) -> Plan:
     return plan(nodes)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(plans(), st.integers(1, 9), st.booleans())
 def test_resuming_after_a_crash_equals_an_uninterrupted_run(made: Plan, crash_at: int, after: bool) -> None:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
@@ -81,7 +81,7 @@ def test_resuming_after_a_crash_equals_an_uninterrupted_run(made: Plan, crash_at
         assert toys.calls == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(plans())
 def test_no_node_runs_before_its_inputs_nor_twice(made: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder:
