@@ -89,7 +89,8 @@ def _say_failures(record: Record, stream: TextIO) -> None:
 
     for failure in failures_of(record):
         times = f" ({len(failure.nodes)} times)" if len(failure.nodes) > 1 else ""
-        say(coloured("failed", "error", stream) + f": {failure.title}{times}", stream)
+        steps = ", ".join(dict.fromkeys(record.plan.nodes[name].label for name in failure.nodes))
+        say(coloured("failed", "error", stream) + f": {steps}: {failure.title}{times}", stream)
         for word, text in (("note", failure.note), ("help", failure.help)):
             if text:
                 say(f"  = {word}: {text}", stream)

@@ -205,7 +205,7 @@ def load(network: nn.Module, state: State) -> None:
     """Put weights into a network.
 
     Raises:
-        OperatorError: a tensor is missing, left over, or of another shape; names the first.
+        OperatorError: a tensor is missing, left over, of another shape, or holds no numbers; names the first.
     """
     expected = network.state_dict()
     for name, value in expected.items():
@@ -222,6 +222,12 @@ def load(network: nn.Module, state: State) -> None:
                 f"the weights do not fit: tensor `{name}` has shape {list(state[name].shape)}",
                 note=f"the architecture expects {list(value.shape)}",
                 help="name the architecture, input shape and classes that the weights were trained with",
+            )
+        if not bool(state[name].isfinite().all()):
+            raise OperatorError(
+                f"the weights hold values that are no numbers: tensor `{name}`",
+                note="a model whose training diverged looks like this",
+                help="train it again with a lower learning rate, or take an earlier checkpoint",
             )
     left = [name for name in state if name not in expected]
     if left:

@@ -80,7 +80,7 @@ def fit(
         run: gives seeds and takes progress.
 
     Raises:
-        OperatorError: the loss is no longer a number.
+        OperatorError: the loss is no longer a number, or after the last step the answers are none.
     """
     channels_last(network).to(run.device).train()
     inputs, columns = inputs.to(run.device), columns.to(run.device)
@@ -107,6 +107,15 @@ def fit(
         if at == per_epoch - 1:
             run.progress(epoch + 1, schedule.epochs, loss=figure)
     network.to("cpu").eval()
+    # A step is judged by the loss before it, so what the last one did shows in the answers only.
+    if total and not answers_are_numbers(network, inputs[:batch].cpu()):
+        raise diverged("training", total, total, f"lr = {schedule.lr:g}")
+
+
+@torch.inference_mode()
+def answers_are_numbers(network: nn.Module, inputs: torch.Tensor) -> bool:
+    """Return whether a network answers some inputs `[n, …]` with finite numbers."""
+    return bool(network(inputs).isfinite().all())
 
 
 def diverged(what: str, step: int, total: int, cause: str) -> OperatorError:

@@ -151,10 +151,11 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             with np.load(path, allow_pickle=False) as file:
                 return {name: torch.from_numpy(np.array(file[name])) for name in file}
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, ValueError, RuntimeError, EOFError, ImportError) as problem:
+    except (SafetensorError, OSError, EOFError) as problem:
         raise _unreadable(path, str(problem)) from problem
-    except Exception as problem:  # torch raises the unpickler's own class, which is no part of its interface
-        raise _unreadable(path, str(problem).splitlines()[0]) from problem
+    except Exception as problem:  # torch and numpy raise what unpickling raises, and advise to read unsafely
+        reason = "it is no file of tensors, or it holds code, which is never run"
+        raise _unreadable(path, reason) from problem
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise _unreadable(path, "it holds more than a dictionary of tensors")

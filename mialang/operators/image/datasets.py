@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -83,6 +85,8 @@ def folder(
 ) -> Images:
     """Load a folder with one sub-folder of pictures per class, numbered in alphabetical order from 0."""
     root = run.find(path)
+    if not root.is_dir():
+        raise OperatorError(f"`{path}` is a file, and a folder of pictures belongs there", help="name the folder")
     kinds = sorted(child for child in root.iterdir() if child.is_dir() and not child.name.startswith("."))
     files = [(file, label) for label, kind in enumerate(kinds) for file in _pictures(kind)]
     if not files:
@@ -110,7 +114,12 @@ def read_idx(path: Path) -> Array:
     Raises:
         OperatorError: it is no idx file, or shorter than it says.
     """
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as problem:
+        raise OperatorError(
+            f"`{path.name}` cannot be read", note=str(problem), help="give the files as published, gzipped or not"
+        ) from problem
     kind = IDX_TYPES.get(data[2]) if len(data) > 4 and data[:2] == b"\0\0" else None
     if kind is None:
         raise OperatorError(f"`{path.name}` is no idx file", help="give the files as published, gzipped or not")
@@ -165,12 +174,16 @@ def _arrays(path: Path, images: str, labels: str) -> tuple[Array, Array]:
             for name in (images, labels):
                 if name not in file:
                     raise OperatorError(
-                        f"`{path.name}` holds no array `{name}`", note=f"it holds {', '.join(sorted(file))}"
+                        f"`{path.name}` holds no array `{name}`",
+                        note=f"it holds {', '.join(f'`{each}`' for each in sorted(file)) or 'none'}",
+                        help='say which are meant: `images = "NAME"  labels = "NAME"`, or save them under these names',
                     )
             return file[images], file[labels]
-    except (OSError, ValueError, EOFError) as problem:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as problem:
+        # numpy's own words for a file that is something else advise to unpickle it.
+        reason = "it is a folder" if path.is_dir() else "it is no npz file, is damaged, or holds objects"
         raise OperatorError(
-            f"`{path.name}` cannot be read as npz", note=str(problem), help="write it with numpy.savez, without objects"
+            f"`{path.name}` cannot be read as npz", note=reason, help="write it with numpy.savez, without objects"
         ) from problem
 
 

@@ -157,7 +157,10 @@ def checked(raw: Array, labels: Array, maximum: float, names: Mapping[int, str] 
             f"{source} holds {len(raw)} images and {len(labels)} labels", help="give one label per image"
         )
     if not len(raw):
-        raise OperatorError(f"{source} holds no image")
+        raise OperatorError(f"{source} holds no image", help="give a file with at least one image")
+    if labels.dtype.kind not in "iufb" or not np.isfinite(labels).all():
+        odd = labels[~np.isfinite(labels)][0] if labels.dtype.kind == "f" else f"{labels[0]!s} ({labels.dtype})"
+        raise OperatorError(f"{source} has label {odd}, which is no number", help="number the classes 0, 1, 2, …")
     whole = np.asarray(labels).astype(np.int64)
     if not np.array_equal(whole, labels) or whole.min() < 0:
         odd = labels[(whole != labels) | (whole < 0)][0]
@@ -169,7 +172,11 @@ def checked(raw: Array, labels: Array, maximum: float, names: Mapping[int, str] 
         )
     if raw.dtype != np.uint8:
         raw = raw.astype(np.float32)
-        if not np.isfinite(raw).all() or raw.min() < 0 or raw.max() > maximum:
+        if not np.isfinite(raw).all():
+            raise OperatorError(
+                f"{source} has pixel values that are no numbers", help="store bytes (0 to 255), or floats from 0 to 1"
+            )
+        if raw.min() < 0 or raw.max() > maximum:
             raise OperatorError(
                 f"{source} has pixel values from {raw.min():g} to {raw.max():g}",
                 note=f"expected 0 to {maximum:g}",
