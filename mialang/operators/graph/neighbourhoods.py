@@ -71,7 +71,8 @@ class EdgeList(Neighbourhood):
         # Edges come first, so that both ends are gathered along the first dimension whatever the batch.
         held, given, taken = (each.movedim(-dim, 0) for each, dim in ((values, 3), (source, 2), (sink, 2)))
         logits = torch.nn.functional.leaky_relu(given[self._sources] + taken[self._sinks], SLOPE)
-        top = torch.full_like(taken, -torch.inf).index_reduce(0, self._sinks, logits.detach(), "amax")
+        places = self._sinks.reshape(-1, *[1] * (logits.dim() - 1)).expand_as(logits)
+        top = torch.full_like(taken, -torch.inf).scatter_reduce(0, places, logits.detach(), "amax")
         weights = (logits - top[self._sinks]).exp()
         total = torch.zeros_like(taken).index_add(0, self._sinks, weights)
         weights = weights / total[self._sinks]
