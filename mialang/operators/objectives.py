@@ -66,7 +66,7 @@ class LabelledParts(Objective):
 
     def __call__(self, point: Point) -> torch.Tensor:
         """Return `[n]` for answers `[n, parts, classes]`."""
-        scores = point.ask(self.of, "scores")
+        scores: torch.Tensor = point.ask(self.of, "scores")
         columns = self.of.column(torch.from_numpy(self.labels.values)).to(scores.device)
         chosen = scores.gather(2, columns.expand(len(scores), -1).unsqueeze(2)).squeeze(2)
         return -chosen.clamp_min(SMALLEST).log().mean(1)

@@ -26,6 +26,7 @@ from mialang.meaning.grants import shield_of, training_slot
 from mialang.meaning.judgement.priors import DISJOINT
 from mialang.meaning.judgement.whole import instances_of
 from mialang.meaning.recipes import decoy_arguments
+from mialang.meaning.registry import Registry
 from mialang.meaning.values import (
     Application,
     HeldArtefact,
@@ -42,6 +43,7 @@ from mialang.plan.model import (
 )
 from mialang.plan.nodes import Graph, handles_in
 from mialang.plan.values import BoundHandle, Defended, Granted, Leaked
+from mialang.threat import Access
 
 OF_WEIGHTS = ("retrained", "zero")  # decoys of what comes from weights: weights, statistics, gradients
 
@@ -207,9 +209,9 @@ class Arms:
         """The results of a recipe with the handle, the granted items and the leaked artefacts put in."""
         registry = self.audit.registry
         checks = self._obligations(setting, cell)
-        transforms = active_transforms(setting, registry)
         # The handle gives what was inferred, not all that was granted: the least that the attack needs.
         needed = candidate.needs.access
+        transforms = active_transforms(setting, needed, registry)
         sees = {**needed.sees, **_as_granted(candidate, setting)}
         handle = BoundHandle(target, sees, needed.knows, transforms, decoy, checks)
 
@@ -318,12 +320,14 @@ def _as_granted(candidate: Candidate, setting: Setting) -> dict[str, float]:
     }
 
 
-def active_transforms(setting: Setting, registry: Any) -> tuple[Application, ...]:
-    """The defenses on answers that the adversary meets: none for who holds the weights."""
+def active_transforms(setting: Setting, needed: Access, registry: Registry) -> tuple[Application, ...]:
+    """The defenses that change an answer which an attack asks for: none for who holds the weights."""
+    order = registry.sights.order
     found = []
     for defense in setting.defenses:
         shield = shield_of(defense, registry)
-        if shield.on_answers and not shield.bypassed_by(setting.granted):
+        changed = {weaker for name in shield.on or shield.transforms for weaker in order.below(name)}
+        if shield.on_answers and not shield.bypassed_by(setting.granted) and changed & needed.sees.keys():
             found.append(defense)
     return tuple(found)
 

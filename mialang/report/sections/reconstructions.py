@@ -9,7 +9,7 @@ from typing import Protocol
 from markupsafe import Markup
 
 from mialang.report.record import Record
-from mialang.report.sections import graphs, images
+from mialang.report.sections import graphs, images, texts
 from mialang.report.sections.exhibit import Exhibit, exhibits
 
 
@@ -26,7 +26,7 @@ class Showing(Protocol):
         """One attack block."""
 
 
-SHOWN: Mapping[str, Showing] = {"images": images, "graph": graphs}
+SHOWN: Mapping[str, Showing] = {"images": images, "graph": graphs, "texts": texts}
 
 
 @dataclass(frozen=True)
