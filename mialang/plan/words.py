@@ -216,10 +216,10 @@ def _knows(setting: Setting) -> str:
 def _defense(audit: Audit, threat: Threat) -> str:
     axes = sorted(axes_of(threat.defense))
     if axes:
-        values = "; ".join(text_of(value) for value in audit.matrix.axes[axes[0]])
+        values = "; ".join(f"`{text_of(value)}`" for value in audit.matrix.axes[axes[0]])
         return f"The defense varies: {values}."
     if threat.defense in ((), None):
         return "No defense stands in the way."
     acts = threat.defense.declaration if isinstance(threat.defense, Application) else None
     where = f" (acts on {acts.acts})" if isinstance(acts, DefenseDeclaration) else ""
-    return f"The defense is {text_of(threat.defense)}{where}."
+    return f"The defense is `{text_of(threat.defense)}`{where}."

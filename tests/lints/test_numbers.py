@@ -227,6 +227,14 @@ def test_l33_dp_claim_unit() -> None:
     assert facts["steps"] > 0
 
 
+def test_l33_dp_claim_unit_in_the_report(tmp_path: Path) -> None:
+    made = audit(tmp_path)
+    private = {"epsilon": 3.21, "delta": 1e-5, "privacy_unit": "one training record", "accountant": "Rényi"}
+    made.step("victim", "target", "Classifier", "classifier", ("secret",), params={"epochs": 3}, notes=private)
+    said = re.sub(r"<[^>]+>", "", as_page(made.record()))
+    assert "ε 3.21 at δ 1e-05 per one training record (Rényi accountant)" in said
+
+
 # -- what is handed over ------------------------------------------------------------------------------------------------
 
 

@@ -161,8 +161,22 @@ def _measured(nodes: list[Node], record: Record) -> str:
         values = [float(record.notes(node.id)[name]) for node in nodes if name in record.notes(node.id)]
         low, high = f"{min(values):.1%}".replace("%", " %"), f"{max(values):.1%}".replace("%", " %")
         said.append(f"{name.replace('_', ' ')} {low if low == high else f'{low} to {high}'}")
+    said += _privacy([record.notes(node.id) for node in nodes])
     failed = [record.reasons[node.id] for node in nodes if node.id in record.reasons]
     return ", ".join(said + failed[:1]) or "not available: no accuracy was noted"
+
+
+def _privacy(notes: list[dict[str, Json]]) -> list[str]:
+    """What private training claims: an ε means nothing without its δ, its unit and its accountant."""
+    claims = [each for each in notes if "epsilon" in each]
+    if not claims:
+        return []
+    known = sorted(float(each["epsilon"]) for each in claims)
+    low, high = f"{known[0]:.3g}", f"{known[-1]:.3g}"
+    reach = low if low == high else f"{low} to {high}"
+    first = claims[0]
+    unit, accountant = first.get("privacy_unit", "record"), first.get("accountant", "unnamed")
+    return [f"ε {reach} at δ {first.get('delta', 0):g} per {unit} ({accountant} accountant)"]
 
 
 def _plain(value: Json) -> bool:
