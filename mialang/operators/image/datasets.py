@@ -170,7 +170,7 @@ def _idx_half(path: Path, half: str) -> tuple[Array, Array]:
 
 def _arrays(path: Path, images: str, labels: str) -> tuple[Array, Array]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             for name in (images, labels):
                 if name not in file:
                     raise OperatorError(
@@ -179,7 +179,7 @@ def _arrays(path: Path, images: str, labels: str) -> tuple[Array, Array]:
                         help='say which are meant: `images = "NAME"  labels = "NAME"`, or save them under these names',
                     )
             return file[images], file[labels]
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as problem:
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as problem:
         # numpy's own words for a file that is something else advise to unpickle it.
         reason = "it is a folder" if path.is_dir() else "it is no npz file, is damaged, or holds objects"
         raise OperatorError(
