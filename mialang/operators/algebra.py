@@ -39,6 +39,10 @@ class Point:
             self._answers[key] = model.ask(observable, self.value)
         return self._answers[key]
 
+    def once(self, name: str, value: Any) -> Any:
+        """Return what the first term said under a name; terms that must agree on something ask here."""
+        return self._answers.setdefault((0, name), value)
+
     def claimed(self) -> torch.Tensor:
         """Return the claimed units `[n]`: class ids, or places of records.
 

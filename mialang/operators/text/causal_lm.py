@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
@@ -74,24 +73,21 @@ def causal_lm(
 def fit_language_model(
     *,
     on: Texts,
-    like: Any,
     width: int,
     layers: int,
     heads: int,
     context: int,
+    vocabulary: int,
     epochs: int,
     lr: float,
     batch: int,
     run: Run,
 ) -> LanguageModel:
-    """Train a language model of the attacker's own on texts that it was granted, with the tokenizer of another model."""
-    tokenizer: Tokenizer = like.know("vocabulary")
-    config = gpt2_config(
-        width=width, layers=layers, heads=heads, context=context, vocabulary=len(tokenizer), end=tokenizer.end
-    )
-    stream = stream_of(on.lines, tokenizer, context)
-    with run.seeded():
-        return _fitted(built(config), config, tokenizer, stream, Schedule(epochs, lr, batch), (), run)
+    """Train a language model of the attacker's own on texts that it was granted, as `causal_lm` trains the target."""
+    return causal_lm(
+        trained=on, weights=None, base=None, width=width, layers=layers, heads=heads, context=context,
+        vocabulary=vocabulary, epochs=epochs, lr=lr, batch=batch, training=(), run=run,
+    )  # fmt: skip
 
 
 def gpt2_config(*, width: int, layers: int, heads: int, context: int, vocabulary: int, end: int) -> dict[str, Json]:

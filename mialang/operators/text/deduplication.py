@@ -6,6 +6,7 @@ arXiv:2202.06539. Nothing helps what stands there only once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import combinations
 
@@ -18,7 +19,7 @@ from mialang.operators.text.texts import Texts, identity
 from mialang.operators.text.windows import NONE, passages
 
 SEED = 20_220_527  # of the hash functions, which stay the same in every repeat
-BANDS, ROWS = 32, 4  # a pair with Jaccard similarity .8 is missed with a probability of 5e-8
+MISSED = 1e-7  # chance that a pair just similar enough is proposed by no band of MinHash signatures
 PRIME = (1 << 31) - 1  # of the hash functions x ↦ (a·x + b) mod p
 
 
@@ -43,7 +44,7 @@ def deduplicate_near(*, of: Texts, similarity: float, words: int, run: Run) -> T
     """
     once = _once(of)
     marks = shingles(once.lines, words)
-    first, second = proposed_pairs(marks)
+    first, second = proposed_pairs(marks, similarity)
     shared = np.asarray(marks[first].multiply(marks[second]).sum(1)).ravel()
     sizes = np.asarray(marks.sum(1)).ravel()
     close = shared >= similarity * (sizes[first] + sizes[second] - shared)
@@ -100,15 +101,21 @@ def shingles(lines: tuple[str, ...], words: int) -> sparse.csr_array:
     return sparse.csr_array((ones, (rows, columns)), shape=(len(lines), max(1, len(number))))
 
 
-def proposed_pairs(marks: sparse.csr_array) -> tuple[Array, Array]:
-    """Return pairs of records (first, second; first < second) that agree in a band of their MinHash signatures."""
+def proposed_pairs(marks: sparse.csr_array, similarity: float) -> tuple[Array, Array]:
+    """Return pairs of records (first, second; first < second) that agree in a band of their MinHash signatures.
+
+    Two records of Jaccard similarity s agree in a band of r rows with probability s^r. There are as many bands as leave
+    a pair of the wanted similarity out with a probability of 1e-7.
+    """
+    rows = 4 if similarity >= 0.7 else 2 if similarity >= 0.4 else 1
+    bands = 1 if similarity >= 1 else math.ceil(math.log(MISSED) / math.log1p(-(max(similarity, 1e-3) ** rows)))
     random = np.random.default_rng(SEED)
     # A number for each n-gram that does not depend on where it was met first would need a hash; any number will do.
     grams = random.permutation(marks.shape[1]).astype(np.int64)[marks.indices]
     found: set[tuple[int, int]] = set()
-    for _ in range(BANDS):
-        factors = random.integers(1, PRIME, ROWS, dtype=np.int64)
-        shifts = random.integers(0, PRIME, ROWS, dtype=np.int64)
+    for _ in range(bands):
+        factors = random.integers(1, PRIME, rows, dtype=np.int64)
+        shifts = random.integers(0, PRIME, rows, dtype=np.int64)
         mixed = (grams[:, None] * factors + shifts) % PRIME
         signatures = np.minimum.reduceat(mixed, marks.indptr[:-1], axis=0)
         group = np.unique(signatures, axis=0, return_inverse=True)[1].reshape(-1)

@@ -33,11 +33,13 @@ class TokenScores(Artefact, kind="token_scores"):
         lines: n texts.
         logprobs: `[n, T]` log p of each token given those before it; 0 where a text has no more tokens.
         lengths: `[n]` how many tokens each text has.
+        identity: hash of the tokenizer that cut them.
     """
 
     lines: tuple[str, ...]
     logprobs: torch.Tensor
     lengths: torch.Tensor
+    identity: str
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -66,13 +68,13 @@ class TokenScores(Artefact, kind="token_scores"):
         return {**packed(self.lines), "logprobs": array(self.logprobs), "lengths": array(self.lengths)}
 
     def facts(self) -> dict[str, Json]:
-        """Nothing small."""
-        return {}
+        """Return the tokenizer's identity."""
+        return {"identity": self.identity}
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -> Self:  # noqa: ARG003 - one form for all
+    def restore(cls, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -> Self:
         """Rebuild from the plain form."""
-        return cls(unpacked(arrays), tensor(arrays["logprobs"]), tensor(arrays["lengths"]))
+        return cls(unpacked(arrays), tensor(arrays["logprobs"]), tensor(arrays["lengths"]), facts["identity"])
 
 
 @torch.inference_mode()
@@ -104,7 +106,7 @@ def token_logprobs(*, of: Handle, about: Candidates, letters: str, run: Run) -> 
         run.progress(at + len(part), len(tokens))
     run.note("tokens", int(lengths.sum()))
     run.note("tokens_outside_what_was_shown", unseen)
-    return TokenScores(lines, found, lengths)
+    return TokenScores(lines, found, lengths, tokenizer.identity)
 
 
 def in_parts(tokens: torch.Tensor, classes: int) -> Iterator[tuple[int, torch.Tensor]]:
@@ -147,7 +149,17 @@ class NegativeLogLikelihood(Objective):
     window: int = 0
 
     def __call__(self, point: Point) -> torch.Tensor:
-        """Return `[n]`; infinite for a text without tokens."""
+        """Return `[n]`; infinite for a text without tokens.
+
+        Raises:
+            OperatorError: means over tokens of different tokenizers would be compared.
+        """
+        if self.per == "token" and point.once("tokenizer", self.of.identity) != self.of.identity:
+            raise OperatorError(
+                "the formula joins means over tokens of models with different tokenizers",
+                note="a mean over long tokens is larger than one over short tokens of the same text",
+                help="compare whole texts: `nll(…, per = text)`",
+            )
         rows = self.of.rows([str(value) for value in point.value])
         losses, lengths = -self.of.logprobs[rows], self.of.lengths[rows]
         if self.window:

@@ -101,23 +101,3 @@ def trained_tokenizer(texts: Iterable[str], *, size: int) -> Tokenizer:
     end = engine.token_to_id(END)
     assert end is not None  # it is a special token, learned first
     return Tokenizer(engine.to_str(), end)
-
-
-def same_tokens(first: Tokenizer, second: Tokenizer, what: str) -> None:
-    """Refuse to go on where two models cut texts into different tokens.
-
-    Args:
-        first: one tokenizer.
-        second: another.
-        what: what needs them to be equal, for the message.
-
-    Raises:
-        OperatorError: they differ.
-    """
-    if first.identity != second.identity:
-        raise OperatorError(
-            f"{what} needs models with the same tokens, and these have different tokenizers",
-            note=f"one has {len(first):,} tokens (identity {first.identity[:8]}), "
-            f"the other {len(second):,} (identity {second.identity[:8]})",
-            help="train one with the other's tokenizer, or compare texts instead of tokens",
-        )

@@ -59,8 +59,8 @@ def passages(texts: Sequence[str], length: int) -> Passages:
     step = 1
     while step < length:
         reach = min(step, length - step)
-        ahead = np.full(len(numbers), 0, dtype=np.int64)
-        ahead[: len(numbers) - reach] = numbers[reach:] + 1
+        ahead = np.zeros(len(numbers), dtype=np.int64)  # 0 where a stretch would reach beyond the last text
+        ahead[: max(0, len(numbers) - reach)] = numbers[reach:] + 1
         numbers = np.unique(numbers * (len(numbers) + 2) + ahead, return_inverse=True)[1].astype(np.int64)
         step += reach
     place = np.arange(len(numbers))
