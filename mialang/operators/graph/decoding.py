@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from mialang.operators.algebra import Objective, Point
-from mialang.operators.errors import OperatorError
 from mialang.operators.graph.adjacency import RelaxedGraph, as_matrix, of_pairs
 from mialang.operators.graph.features import NodeFeatures
 from mialang.operators.graph.links import SimilarityLinks
@@ -38,14 +37,9 @@ def sample_edges(
 ) -> RelaxedGraph:
     """Draw edges without replacement, each as likely as its number says, several times; keep the draw of lowest objective.
 
-    Raises:
-        OperatorError: the search left every pair at 0.
+    A search that left every pair at 0 found nothing, and no edge is drawn from it.
     """
     best = of.best
-    if not len(best.numbers):
-        raise OperatorError(
-            "the search left every pair at 0, so that no edge can be drawn", help="take more steps, or a larger lr"
-        )
     wanted = min(count.count, len(best.numbers))
     costs, found = [], []
     for draw in range(draws):
@@ -58,6 +52,7 @@ def sample_edges(
         found.append(graph)
         run.progress(draw + 1, draws)
     cost = torch.cat(costs)
+    run.note("edges_drawn", wanted)
     run.note("lowest", float(cost.min()))
     run.note("formula", by.formula())
     return RelaxedGraph((found[int(cost.argmin())],), cost.min().reshape(1).clone())
