@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mialang.cli.console import Exit, Format, refuse, say, store_folder
+from mialang.cli.console import Exit, Format, say
+from mialang.cli.kept import record_of
 from mialang.cli.planning import StoreOption
 from mialang.cli.writing import Output
 
@@ -29,15 +30,9 @@ def diff(
 
     Ends with 0 where nothing differs, and with 1 where something does, be it within the intervals.
     """
-    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
     from mialang.report.comparison import as_json, compare  # noqa: PLC0415
-    from mialang.report.record import Record  # noqa: PLC0415
 
-    keep = Store(store_folder(store))
-    try:
-        made = compare(Record.load(keep.readable(), one), Record.load(keep, other))
-    except StoreError as problem:
-        refuse(str(problem), "runs are listed in `runs/` of the store; `last` is the newest", Exit.SPEC_WRONG, "E0811")
+    made = compare(record_of(store, one), record_of(store, other))
     say(json.dumps(as_json(made), indent=1) if output is Format.JSON else comparison_words(made))
     raise typer.Exit(Exit.PASS if made.equal else Exit.GATE_FAILED)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mialang.cli.console import Exit, refuse, say, store_folder
+from mialang.cli.console import Exit, refuse, say
+from mialang.cli.kept import record_of
 from mialang.cli.look import RunName
 from mialang.cli.planning import StoreOption
 from mialang.diagnostics import did_you_mean
@@ -26,14 +27,9 @@ def why(
     store: StoreOption = None,
 ) -> None:
     """Say what a node of a run is made of, whom it serves, why it ran, and why it failed or was skipped."""
-    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
     from mialang.report.explanation import explain  # noqa: PLC0415
-    from mialang.report.record import Record  # noqa: PLC0415
 
-    try:
-        record = Record.load(Store(store_folder(store)).readable(), run)
-    except StoreError as problem:
-        refuse(str(problem), "runs are listed in `runs/` of the store; `last` is the newest", Exit.SPEC_WRONG, "E0811")
+    record = record_of(store, run)
     nodes = record.plan.nodes
     found = (
         [name for name in nodes if name == node]

@@ -5,42 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from mialang.cli.console import Exit, checked, refuse, say, store_folder
+from mialang.cli.console import Exit, checked, refuse, say
+from mialang.cli.kept import CODE, RUN_AGAIN, record_of
 from mialang.cli.planning import StoreOption
-from mialang.diagnostics import closest, did_you_mean
+from mialang.diagnostics import did_you_mean
 
-if TYPE_CHECKING:
-    from mialang.report.record import Record
-
-RUN_AGAIN = "run its spec again: what is finished is kept"
 RunName = Annotated[str, typer.Argument(help="A run's name, its beginning, or `last`.", metavar="RUN")]
-
-
-def _record(store: Path | None, name: str) -> Record:
-    """A run by its name; end where there is none, or where it cannot be read."""
-    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
-    from mialang.report.record import Record  # noqa: PLC0415
-
-    keep = Store(store_folder(store))
-    known = sorted(each.name for each in (keep.root / "runs").glob("*"))
-    if not known:
-        refuse(
-            f"no run is kept in `{keep.root}`",
-            "`mialang run SPEC` makes one; `--store DIR` looks elsewhere",
-            number="E0811",
-        )
-    try:
-        return Record.load(keep, name)
-    except StoreError as problem:
-        near = closest(name, known)
-        help_ = f"did you mean `{near[0]}`?" if near else f"the newest run is `{known[-1]}`, and `last` stands for it"
-        refuse(str(problem), help_, number="E0811")
-    except (ValueError, KeyError, OSError):
-        refuse(f"the run `{name}` is damaged: its plan or outcome cannot be read", RUN_AGAIN, Exit.BROKEN, "E0811")
 
 
 def report(  # noqa: PLR0913 - one per option
@@ -69,13 +43,13 @@ def report(  # noqa: PLR0913 - one per option
     from mialang.report.page import as_page  # noqa: PLC0415
     from mialang.report.sarif import as_sarif  # noqa: PLC0415
 
-    record = _record(store, run)
+    record = record_of(store, run)
     if not record.outcome:
         refuse(
             f"the run `{record.run.id}` never ended",
             RUN_AGAIN,
             Exit.BROKEN,
-            "E0811",
+            CODE,
         )
     page = html or (None if sarif or junit else record.run.folder / "report.html")
     try:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mialang.cli.console import Exit, show_findings, store_folder
-from mialang.diagnostics import Diagnostic, error
+from mialang.cli.kept import damaged_run, no_run
+from mialang.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
     from mialang.plan.model import Plan
@@ -48,7 +49,9 @@ def _past(folder: Path, name: str) -> Past | Diagnostic:
         run = Run.find(store.readable(), name)
         nodes, outcome = run.plan().nodes, run.outcome()
     except StoreError as problem:
-        return error("E0811", str(problem)).help("runs are listed in `runs/` of the store; `last` is the newest")
+        return no_run(store, name, str(problem))
+    except (ValueError, KeyError, OSError):
+        return damaged_run(name)
     made = outcome.get("nodes", {})
     stale = {each for each, what in made.items() if store.find(what["key"])[0] is None}
     undone = {each for each, node in nodes.items() if each not in made and not node.passes_on}
