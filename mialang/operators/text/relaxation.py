@@ -57,7 +57,8 @@ class SimplexTokens(Space):
 
     @cached_property
     def _table(self) -> torch.Tensor:
-        return self.model.encoder.table()[self.known]
+        with torch.inference_mode(mode=False):  # whoever asks first: a later search needs gradients through it
+            return self.model.encoder.table()[self.known.clone()]
 
     def start(self, n: int, generator: torch.Generator) -> torch.Tensor:
         """Return `n` mixtures near the middle."""
