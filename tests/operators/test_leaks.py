@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import torch
@@ -60,7 +61,7 @@ def pairs(k, *, permuted=False, turn=0):
 def test_fewer_pairs_are_the_first_of_more(turn):
     known = [set(pairs(k, turn=turn).reveals()) for k in (1, 3, 9, 20)]
     assert [len(each) for each in known] == [1, 3, 9, 20]
-    assert all(small < large for small, large in zip(known, known[1:], strict=False))
+    assert all(small < large for small, large in pairwise(known))
 
 
 def test_pairs_fit_together_and_repeats_draw_others():

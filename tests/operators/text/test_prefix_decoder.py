@@ -28,7 +28,7 @@ LINES = tuple(
 SHAPE = {"prefix": 2, "width": 32, "layers": 1, "heads": 2, "vocabulary": 270, "tokens": 16, "batch": 6}
 
 
-def vectors(width, n=len(LINES)):
+def vectors(width, n=18):
     made = torch.randn(n, width, generator=torch.Generator().manual_seed(1))
     return torch.nn.functional.normalize(made, dim=1)
 
