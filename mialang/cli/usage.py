@@ -74,7 +74,9 @@ def usage_finding(problem: Exception) -> Diagnostic | None:
         return error(CODE, f"{_named(problem)}{problem.title}").help(problem.help)
     if hasattr(problem, "possibilities"):
         option = str(getattr(problem, "option_name", ""))
-        return error(CODE, f"`{command}` has no option `{option}`").help(did_you_mean(option, _options(context)))
+        return error(CODE, f"`{command}` has no option `{option}`").help(
+            did_you_mean(option, _options(context)) or f"`{command} --help` says what it takes"
+        )
     if type(problem).__name__ == "MissingParameter":
         name = _parameter(problem)
         return error(CODE, f"`{command}` lacks its `{name}`").help(

@@ -82,9 +82,17 @@ class Run:
         return Plan.model_validate_json((self.folder / "plan.json").read_bytes())
 
     def outcome(self) -> dict[str, Json]:
-        """What became of each node: key, output, failures. Empty for a run that never ended."""
+        """What became of each node: key, output, failures. Empty for a run that never ended.
+
+        Raises:
+            ValueError: the file holds something else.
+        """
         path = self.folder / "outcome.json"
-        found: dict[str, Json] = json.loads(path.read_bytes()) if path.exists() else {}
+        held: Json = json.loads(path.read_bytes()) if path.exists() else {}
+        sound = isinstance(held, dict) and isinstance(held.get("nodes", {}), dict)
+        if not sound:
+            raise ValueError(f"`{path}` holds no outcome")
+        found: dict[str, Json] = held
         return found
 
 
