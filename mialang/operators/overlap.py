@@ -59,8 +59,9 @@ def disjoint(*, first: Fingerprinted, second: Fingerprinted, by: str, run: Run) 
         noun, listed = "classes", ", ".join(map(str, shared[:8]))
     else:
         seen = set(first.fingerprints())
-        shared = [place for place, mark in enumerate(second.fingerprints()) if mark in seen]
-        noun, listed = "records", f"{len(shared):,} of {len(second):,}"
+        marks = second.fingerprints()  # of a graph one an edge, so that they need not be as many as its nodes
+        shared = [place for place, mark in enumerate(marks) if mark in seen]
+        noun, listed = "records", f"{len(shared):,} of {len(marks):,}"
     run.note(f"shared_{noun}", len(shared))
     if shared:
         raise OperatorError(

@@ -15,9 +15,11 @@ from scipy.sparse import csr_matrix
 from torch.autograd.function import FunctionCtx
 
 from mialang.operators.artefacts import Array
+from mialang.operators.graph.pairs import affordable
 from mialang.operators.graph.sparse import sparse_product
 
 SLOPE = 0.2  # of LeakyReLU on attention, as in GAT
+ATTENDED = 6  # matrices per head that attention and its gradient hold
 
 
 class Neighbourhood(ABC):
@@ -125,7 +127,12 @@ class Relaxed(Neighbourhood):
         return self.adjacency @ values / torch.where(degrees > 0, degrees, 1.0)
 
     def attend(self, values: torch.Tensor, source: torch.Tensor, sink: torch.Tensor) -> torch.Tensor:
-        """Weigh e^logit of a neighbour by how much it is linked; the node itself counts in full."""
+        """Weigh e^logit of a neighbour by how much it is linked; the node itself counts in full.
+
+        Raises:
+            OperatorError: the attention between all pairs is more than memory holds.
+        """
+        affordable(values.shape[-3], 4 * ATTENDED * values.shape[-2], "attention between all pairs")
         logits = torch.nn.functional.leaky_relu(source.unsqueeze(-3) + sink.unsqueeze(-2), SLOPE)  # […, u, v, h]
         linked = self.adjacency + torch.eye(self.adjacency.shape[-1], device=self.adjacency.device)
         weights = (logits - logits.detach().amax(-2, keepdim=True)).exp() * linked.unsqueeze(-1)
