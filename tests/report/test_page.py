@@ -250,7 +250,7 @@ def test_kinds_without_a_picture_are_said_so(made: Audit) -> None:
 
 
 def test_only_one_table_knows_the_kinds_of_artefact() -> None:
-    assert set(reconstructions.SHOWN) == {"images"}
+    assert set(reconstructions.SHOWN) == {"graph", "images", "texts"}
 
 
 # -- hostile input -------------------------------------------------------------------------------------------------
