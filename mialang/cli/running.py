@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mialang.cli.console import STATUS, Exit, Format, read_source, refuse, say, show_findings, store_folder
+from mialang.cli.isolating import IsolateOption, Isolation, look_for_boundary
 from mialang.cli.planning import Seed, StoreOption, planned
 from mialang.cli.selecting import SelectOption, selected
 from mialang.cli.usage import whole
@@ -40,6 +41,7 @@ def run(  # noqa: PLR0913 - one per option
     trust: Annotated[
         list[str], typer.Option("--trust", help="A package whose code the spec may name.", metavar="PACKAGE")
     ] = [],  # noqa: B006
+    isolate: IsolateOption = Isolation.AUTO,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show reconstructions in full in the report.")] = False,
     output: Output = Format.TEXT,
 ) -> None:
@@ -62,8 +64,10 @@ def run(  # noqa: PLR0913 - one per option
     people = sys.stderr if output is Format.JSON else sys.stdout
     if data is not None and not data.is_dir():
         refuse(f"there is no folder `{data}`", "give the folder that holds the data files")
-    work = WorkSettings(threads=threads, data=str(data.resolve()) if data else None, trusted=(*trust, *trusted_here()))
+    work = WorkSettings(threads=threads, data=str(data.resolve()) if data else None, trusted=(*trust, *trusted_here()),
+                        vouched=tuple(trust), isolate=isolate.value)  # fmt: skip
     plan = selected(_plan_of(spec, settings, seed, store, work), select, store)
+    look_for_boundary(plan, work, people)
     keep = Store(store_folder(store))
     try:
         keep.prepare()

@@ -26,17 +26,13 @@ LONGEST = 300.0  # seconds
 DIGEST = 32  # bytes before the state
 
 
-def _maker() -> str:
-    """The versions whose loops a state belongs to."""
-    return f"mialang {mialang.__version__} with torch {version('torch')}"
-
-
 class Checkpoints:
     """The checkpoints of one node; what loops need of a keeper.
 
     Attributes:
         counters: what counts on behalf of the node, with the names of its counts; they are part of the state.
         threads: CPU threads of the node.
+        how: in what way the node is done, where that decides what its state looks like.
         seconds_before: how long the node took in earlier processes, up to what they kept.
         resumed: for each time it was taken up again, after how many seconds, and the threads before that.
     """
@@ -44,6 +40,7 @@ class Checkpoints:
     def __init__(self, store: Store, key: str, tell: Listener, stop: Stop, settings: Settings) -> None:
         self.counters: list[tuple[object, tuple[str, ...]]] = []
         self.threads = 1
+        self.how = ""
         self.seconds_before = 0.0
         self.resumed: list[Json] = []
         self._store = store
@@ -68,7 +65,7 @@ class Checkpoints:
         began = time.monotonic()
         seconds = self.seconds
         state = {
-            "made by": _maker(),
+            "made by": self._maker(),
             "seconds": seconds,
             "threads": self.threads,
             "resumed": self.resumed,
@@ -93,13 +90,17 @@ class Checkpoints:
             self._tell("restarted", reason="its checkpoint is damaged")
             return None
         _, arrays, state = unpack(data)
-        if state["made by"] != _maker():
+        if state["made by"] != self._maker():
             self._tell("restarted", reason=f"its checkpoint was made by {state['made by']}")
             return None
         self.seconds_before = state["seconds"]
         self.resumed = [*state["resumed"], {"seconds": round(state["seconds"], 1), "threads": state["threads"]}]
         self._tell("resumed", seconds=round(state["seconds"], 1))
         return arrays, state["facts"]
+
+    def _maker(self) -> str:
+        """The versions whose loops a state belongs to."""
+        return f"mialang {mialang.__version__} with torch {version('torch')}" + (f", {self.how}" if self.how else "")
 
     @property
     def seconds(self) -> float:

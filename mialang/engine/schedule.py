@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from mialang.engine.events import Listener
 from mialang.engine.executors import Executor
+from mialang.engine.isolation.choice import strangers
 from mialang.engine.stopping import StoppedError
 from mialang.engine.store import Action, Store
 from mialang.engine.work import Failure, Job, NodeFailedError, Settings, node_key
@@ -68,6 +69,7 @@ class Schedule:
             self._waits[node.id] = len(sources)
             for source in sources:
                 self._consumers[source].append(node.id)
+        self._strangers = strangers(self._nodes, settings.trusted)
         self._ready = [(place, name) for name, place in self._place.items() if not self._waits[name]]
         heapq.heapify(self._ready)
         self._live: dict[Future[Action], str] = {}
@@ -120,8 +122,9 @@ class Schedule:
             self.tell("recomputed", node=name, label=node.label, reason=damage)
         self.tell("started", node=name, label=node.label, role=node.role, repeat=node.repeat)
         job = Job(
-            node, key, self._inputs(node), self._handles(node), self.plan.observables, self.store.root, self.settings
-        )
+            node, key, self._inputs(node), self._handles(node), self.plan.observables, self.store.root, self.settings,
+            tuple(sorted(self._strangers[name])),
+        )  # fmt: skip
 
         def tell(event: str, /, **facts: object) -> None:
             self.tell(event, node=name, label=node.label, **facts)

@@ -17,7 +17,7 @@ from mialang.engine.checkpoints import EVERY, Checkpoints
 from mialang.engine.codec import pack, unpack
 from mialang.engine.events import Listener, silent
 from mialang.engine.handles import Handle, Meter, answering
-from mialang.engine.isolation.choice import OWN, Mode, isolates, package_of, packages_of
+from mialang.engine.isolation.choice import Mode, isolates, package_of, packages_of
 from mialang.engine.stopping import Stop, StoppedError
 from mialang.engine.store import Action, Store, StoreError, UnwritableError, fingerprint, value_digest
 from mialang.plan.model import Node, digest
@@ -27,6 +27,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 MEASUREMENT = "measurement"
 PATIENCE = 0.1  # seconds between two looks at what another run holds
 METERED = ("asked", "refused", "by_observable")  # counts of a meter
+DEFENDED = ("defended", "changed")  # counts of answers behind defenses
 BLINK = 0.1  # seconds between two reports of progress
 
 
@@ -64,6 +65,7 @@ class Job:
         handles: definitions of the handles that it asks through: parameters of the handle node.
         observables: how observables follow from each other.
         store: the folder of the store.
+        strangers: packages besides mialang whose code an attack step ran that this one rests on, or is.
     """
 
     node: Node
@@ -73,6 +75,7 @@ class Job:
     observables: Mapping[str, Mapping[str, Json]]
     store: Path
     settings: Settings = field(default_factory=Settings)
+    strangers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,8 +161,8 @@ def _committed(job: Job, store: Store, tell: Listener, stop: Stop) -> Action:
 
     keeper = Checkpoints(store, job.key, tell, stop, job.settings)
     try:
-        with trusting(job.settings.trusted):
-            action = _isolated(job, _progress(tell)) or _execute(job, store, tell, keeper)
+        with trusting(_trusted(job)):
+            action = _isolated(job, store, tell, keeper) or _execute(job, store, tell, keeper)
     except (NodeFailedError, UnwritableError):
         raise
     except OperatorError as problem:
@@ -187,16 +190,26 @@ def _committed(job: Job, store: Store, tell: Listener, stop: Stop) -> Action:
     return action
 
 
-def _isolated(job: Job, progress: Progress) -> Action | None:
+def _trusted(job: Job) -> tuple[str, ...]:
+    """Packages whose code what a step uses may name: not those of an isolated attack, whose results could name them."""
+    if not job.strangers or job.settings.isolate == "none":
+        return job.settings.trusted
+    from mialang.engine.isolation.outside import standing_for  # noqa: PLC0415 - most runs isolate nothing
+
+    if not standing_for(job).stands:
+        return job.settings.trusted
+    return tuple(name for name in job.settings.trusted if name not in job.strangers or name in packages_of(job.node))
+
+
+def _isolated(job: Job, store: Store, tell: Listener, keeper: Checkpoints) -> Action | None:
     """Do the work of an attack step behind a boundary; None where it is to be done here."""
-    if not isolates(job.node, job.settings.isolate):
+    if not isolates(job.node, job.settings.isolate, job.strangers):
         return None
-    from mialang.engine.isolation import outside  # noqa: PLC0415 - most runs isolate nothing
+    from mialang.engine.isolation import outside  # noqa: PLC0415
 
     if not outside.required(job):
         return None
-    made = outside.do(job, progress)
-    store = Store(job.store)
+    made = outside.do(job, _progress(tell), keeper)
     if made.value is not None:
         action = Action(job.key, value_digest(made.value), MEASUREMENT, made.value, made.evidence)
     else:
@@ -228,7 +241,7 @@ def _execute(job: Job, store: Store, tell: Listener, keeper: Checkpoints) -> Act
         for name, each in node.params.items()
         if name != "draw" or "draw" in _parameters(function)
     }
-    keeper.counters = [(binding.meter, METERED), *((each, ("defended", "changed")) for each in binding.answers)]
+    keeper.counters = binding.counters()
     made = function(**arguments, run=run)
     evidence: dict[str, Json] = {
         "notes": run.notes,
@@ -244,13 +257,7 @@ def _execute(job: Job, store: Store, tell: Listener, keeper: Checkpoints) -> Act
         evidence["resumed"] = keeper.resumed
     if hasattr(made, "__len__"):
         evidence["size"] = len(made)
-    if binding.meter.asked or binding.meter.refused:
-        evidence["asked"] = binding.meter.asked
-        evidence["refused"] = binding.meter.refused
-        evidence["by_observable"] = binding.meter.by_observable
-    if defended := sum(each.defended for each in binding.answers):
-        evidence["defended"] = defended
-        evidence["changed"] = sum(each.changed for each in binding.answers)
+    evidence.update(binding.counted())
     files = tuple(fingerprint(path) for path in dict.fromkeys(run.files))
     action = _commit(store, job, made, evidence, files)
     remember(action.output, made)
@@ -368,6 +375,19 @@ class Binding:
                 return [self.decode(each) for each in value]
         return value
 
+    def counters(self) -> list[tuple[object, tuple[str, ...]]]:
+        """What counts on behalf of the node, with the names of its counts."""
+        return [(self.meter, METERED), *((each, DEFENDED) for each in self.answers)]
+
+    def counted(self) -> dict[str, Json]:
+        """What was counted, as evidence."""
+        found: dict[str, Json] = {}
+        if self.meter.asked or self.meter.refused:
+            found = {name: getattr(self.meter, name) for name in METERED}
+        if defended := sum(each.defended for each in self.answers):
+            found |= {"defended": defended, "changed": sum(each.changed for each in self.answers)}
+        return found
+
     def _member(self, artefact: Any, value: Mapping[str, Json]) -> Any:
         return getattr(artefact, value["member"]) if "member" in value else artefact
 
@@ -422,11 +442,11 @@ def importable(job: Job, made_by: str) -> bool:
     Code of an isolated attack stays behind its boundary, unless the job runs code of that package itself.
     """
     package = package_of(made_by)
-    if package == OWN or job.settings.isolate == "none" or package in packages_of(job.node):
+    if package not in job.strangers or job.settings.isolate == "none" or package in packages_of(job.node):
         return True
-    from mialang.engine.isolation.outside import standing  # noqa: PLC0415
+    from mialang.engine.isolation.outside import standing_for  # noqa: PLC0415
 
-    return not standing(job.store, job.settings.data, job.settings.device).stands
+    return not standing_for(job).stands
 
 
 def load_artefact(store: Path, output: str, made_by: str, trusted: tuple[str, ...] = (), importing: bool = True) -> Any:

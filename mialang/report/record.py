@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,8 +86,12 @@ class Record:
 
     @property
     def isolation(self) -> str:
-        """What stood between attacks and the private data besides handles."""
-        return str(self.outcome.get("isolation", "none"))
+        """What stood between attacks and the private data besides handles, step by step as each noted it."""
+        steps = [name for name in self.actions if self.plan.nodes[name].role == "attack"]
+        stood = Counter(str(self.actions[name].evidence.get("isolation", "none")) for name in steps)
+        if len(stood) <= 1:
+            return next(iter(stood), "none")
+        return "; ".join(f"{what} for {count} of {len(steps)} attack steps" for what, count in stood.most_common())
 
     # -- looking closer --------------------------------------------------------------------------------------------
 

@@ -96,11 +96,14 @@ class Boundary:
 
 
 @cache
-def available() -> Boundary:
-    """The strongest boundary that can be put up here, with the reason for each mechanism that is not used."""
+def available() -> tuple[Boundary, ...]:
+    """The boundaries that can be put up here, the strongest first; each with the reasons for what it does not use.
+
+    Another user's rights and Landlock add up; bubblewrap stands in for them.
+    """
     if not system.linux():
         why = f"made of Linux's kernel, and this is {sys.platform}"
-        return Boundary(missing=tuple((name, why) for name in ("another user", "Landlock", "bubblewrap", "filter")))
+        return (Boundary(missing=tuple((name, why) for name in ("another user", "Landlock", "bubblewrap"))),)
     missing: list[tuple[str, str]] = []
     user, why = another_user()
     if user is None:
@@ -111,15 +114,14 @@ def available() -> Boundary:
     filtered = calls.available()
     if not filtered:
         missing.append(("filter", f"the kernel filters no system calls on {system.machine()}"))
-    program = ""
-    if user is None and not version:
-        program, why = bubblewrap()
-        if not program:
-            missing.append(("bubblewrap", why))
-    network = bool(program) or namespaces()
+    network = namespaces()
     if not network:
         missing.append(("network namespace", "the kernel does not let this user make one"))
-    return Boundary(user, version, program, filtered, network, tuple(missing))
+    program, why = bubblewrap()
+    found = [Boundary(user, version, "", filtered, network, tuple(missing))] if user is not None or version else []
+    if program:
+        found.append(Boundary(None, 0, program, filtered, network=True, missing=tuple(missing)))
+    return tuple(found) or (Boundary(None, 0, "", filtered, network, (*missing, ("bubblewrap", why))),)
 
 
 def another_user() -> tuple[tuple[int, int] | None, str]:
@@ -281,7 +283,7 @@ def hide_this_process() -> None:
         system.prctl(system.PR_SET_DUMPABLE, 0)
 
 
-def wrapped(command: Sequence[str], boundary: Boundary, room: Room) -> list[str]:
+def wrapped(program: str, command: Sequence[str], room: Room) -> list[str]:
     """A command as bubblewrap runs it: nothing but the room is there, and no other process and no network is seen."""
     read = [
         str(path)
@@ -290,7 +292,7 @@ def wrapped(command: Sequence[str], boundary: Boundary, room: Room) -> list[str]
     ]
     shown = [part for path in read if not path.startswith("/proc/") for part in ("--ro-bind", path, path)]
     return [
-        boundary.bubblewrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--proc", "/proc",
+        program, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--proc", "/proc",
         "--dev", "/dev", "--tmpfs", "/tmp", *shown, "--bind", str(room.scratch), str(room.scratch),  # noqa: S108 - its own
         "--chdir", str(room.scratch), "--", *command,
     ]  # fmt: skip

@@ -20,7 +20,7 @@ from mialang.operators.run import Run
 from mialang.plan.model import Node
 
 Json = Any
-SAVED_EVERY = 20.0  # seconds
+LOOK = 0.5  # seconds between two questions whether it is time to save
 
 
 def bound(job: Mapping[str, Json], run: Run, channel: Channel, function: Callable[..., Any]) -> dict[str, Any]:
@@ -157,21 +157,23 @@ def call(channel: Channel, question: dict[str, Json]) -> Any:
 
 
 class Keeping:
-    """Keeps the loops of a step with the other side, every now and then."""
+    """Keeps the loops of a step with the other side, when the other side says that it is time."""
 
     def __init__(self, channel: Channel, kept: Json) -> None:
         self._channel = channel
         self._kept = kept
-        self._next = time.monotonic() + SAVED_EVERY
+        self._next = time.monotonic() + LOOK
 
     def due(self) -> bool:
-        """Whether it is time to save."""
-        return time.monotonic() >= self._next
+        """Whether it is time to save; asked of the other side now and then."""
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + LOOK
+        return bool(call(self._channel, {"said": "due"}))
 
     def save(self, arrays: dict[str, Array], facts: Json) -> None:
         """Hand the state over."""
         call(self._channel, {"said": "keep", "arrays": arrays, "facts": facts})
-        self._next = time.monotonic() + SAVED_EVERY
 
     def load(self) -> tuple[Mapping[str, Array], Json] | None:
         """What was kept last."""

@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
@@ -159,15 +158,13 @@ def _done(job: Mapping[str, Json], channel: Channel) -> dict[str, Json]:
     run = Run(seed=job["seed"], device=torch.device(job["device"]), listener=progress, keeper=keeping)
     function = load_function(job["python"], tuple(job["trusted"]))
     arguments = bound(job, run, channel, function)
-    started = time.perf_counter()
     made = function(**arguments, run=run)
-    seconds = time.perf_counter() - started
     if run.files:
         return _failed(
             "an isolated step reads no files", "", "grant what it needs in a prior, or let a data step read it"
         )
-    told = {"said": "made", "notes": run.notes, "seconds": seconds, "threads": torch.get_num_threads(),
-            "size": len(made) if hasattr(made, "__len__") else None}  # fmt: skip
+    told = {"said": "made", "notes": run.notes, "threads": torch.get_num_threads(),
+            "exhibits": run.exhibits, "size": len(made) if hasattr(made, "__len__") else None}  # fmt: skip
     if hasattr(made, "json") and (value := made.json()) is not None:
         return {**told, "value": value}
     return {**told, "kind": made.kind, "arrays": made.arrays(), "facts": made.facts()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,6 +32,9 @@ STARTING = 120.0  # seconds that loading may take
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "KMP_BLOCKTIME",
         "KMP_AFFINITY", "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG",
         "LD_LIBRARY_PATH")  # fmt: skip
+
+
+LATE = ("torch._dynamo",)  # what libraries load when they are first used, in seconds; every optimiser asks for it
 
 
 class NurseryError(Exception):
@@ -55,17 +59,27 @@ class Nursery:
 
     Args:
         boundary: decides whether the nursery itself starts inside bubblewrap.
-        room: what bubblewrap shows; used only then.
+        read: what bubblewrap shows; used only then.
+
+    Attributes:
+        owner: number of the process whose nursery this is.
+        program: bubblewrap, if it runs inside.
+        folder: where the temporary folders of its children lie.
+        read: what its children can be shown.
     """
 
-    def __init__(self, boundary: Boundary, room: Room) -> None:
+    def __init__(self, boundary: Boundary, read: Sequence[Path]) -> None:
         self.owner = os.getpid()
+        self.program = boundary.bubblewrap
+        self.read = frozenset(read)
+        self.folder = Path(tempfile.mkdtemp(prefix="mialang-steps-"))
+        self.folder.chmod(0o711)  # another user's step reaches its own folder in it
         own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         start = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from mialang.engine.isolation.nursery import serve; serve(int(sys.argv[2]))"
         path = [str(Path(each).absolute()) for each in sys.path]
-        command = [sys.executable, "-I", "-c", start, json.dumps(path), str(other.fileno())]
+        command = [str(Path(sys.executable).resolve()), "-I", "-c", start, json.dumps(path), str(other.fileno())]
         if boundary.bubblewrap:
-            command = wrapped(command, boundary, room)
+            command = wrapped(boundary.bubblewrap, command, Room(tuple(read), self.folder))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process lives
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         with other:
@@ -85,6 +99,10 @@ class Nursery:
     def alive(self) -> bool:
         """Whether it can bear children of this process."""
         return self.owner == os.getpid() and self._process.poll() is None
+
+    def serves(self, boundary: Boundary, read: Sequence[Path]) -> bool:
+        """Whether it can bear a child behind a boundary that reads some folders."""
+        return self.alive and self.program == boundary.bubblewrap and (not self.program or self.read >= set(read))
 
     def bear(self, config: Mapping[str, Json], descriptors: Sequence[int]) -> int:
         """Start a child; return its number. The descriptors become its own: to read, to write, for its log."""
@@ -130,6 +148,7 @@ class Nursery:
             self._process.kill()
             self._process.wait()
         self._log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 # -- the one of this process ---------------------------------------------------------------------------------------
@@ -137,19 +156,19 @@ class Nursery:
 _current: dict[str, Nursery] = {}
 
 
-def nursery(boundary: Boundary, room: Room) -> Nursery:
-    """The nursery of this process; it is started where there is none, and again where it has died.
+def nursery(boundary: Boundary, read: Sequence[Path]) -> Nursery:
+    """The nursery of this process; it is started where there is none, and again where it has died or shows too little.
 
     Raises:
         NurseryError: it does not start.
     """
     found = _current.get("nursery")
-    if found is None or not found.alive:
+    if found is None or not found.serves(boundary, read):
         if found is None:
             atexit.register(close)
         else:
             found.close()
-        _current["nursery"] = Nursery(boundary, room)
+        _current["nursery"] = Nursery(boundary, read)
     return _current["nursery"]
 
 
@@ -168,6 +187,7 @@ def serve(descriptor: int) -> None:
     import mialang.operators  # noqa: F401, PLC0415 - sets how torch's threads wait, before torch is loaded
     from mialang.engine.isolation import far, inside, probe  # noqa: F401, PLC0415 - loaded here, once for all children
 
+    _load(LATE)
     if system.linux():
         system.prctl(system.PR_SET_DUMPABLE, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner decides when children end
@@ -209,7 +229,7 @@ def _load(modules: Sequence[str]) -> None:
     from importlib import import_module  # noqa: PLC0415
 
     for name in modules:
-        if name.startswith("mialang."):
+        if name.startswith("mialang.") or name in LATE:
             with suppress(ImportError):  # the step will say so itself
                 import_module(name)
 

@@ -12,7 +12,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
+from mialang.engine.checkpoints import Checkpoints
 from mialang.engine.handles import Handle, RefusedError
 from mialang.engine.isolation.boundary import (
     Boundary,
-    Room,
     available,
     code_folders,
     hide_this_process,
     package_places,
 )
-from mialang.engine.isolation.choice import OWN, foreign, package_of, packages_of
+from mialang.engine.isolation.choice import OWN, functions_of, package_of, packages_of
 from mialang.engine.isolation.nursery import Ended, Nursery, NurseryError, nursery
 from mialang.engine.isolation.wire import Channel, ClosedError, SilentError, WireError
 from mialang.engine.questions import leaves
@@ -40,6 +40,7 @@ from mialang.plan.model import canonical
 
 Json = Any
 Progress = Callable[[int, int, dict[str, float]], None]
+MOST_LOOKED_AT = 200  # files and folders of a place that is looked at
 READY = 60.0  # seconds in which a boundary must stand
 PATIENCE = 3600.0  # seconds of silence after which a step is taken for hung
 TAKING = 120.0  # seconds in which a step must take an answer
@@ -47,6 +48,7 @@ MOST_GRAPHS = 4096  # that are kept for gradients at once
 LONGEST_TEXT = 2_000  # characters of a title, a note, a help
 LONGEST_DETAIL = 100_000
 LARGEST_NOTES = 2**20  # bytes of the facts that a step notes
+LARGEST_EXHIBITS = 2**24  # bytes of what it wants the report to draw
 
 
 @dataclass(frozen=True)
@@ -74,34 +76,43 @@ def required(job: Job) -> bool:
     Raises:
         NodeFailedError: there is no boundary, and nobody vouches for its code.
     """
-    boundary = standing(job.store, job.settings.data, job.settings.device)
+    boundary = standing_for(job)
     if boundary.stands:
         return True
-    strangers = sorted(foreign(job.node) - set(job.settings.vouched))
-    if strangers:
-        names = ", ".join(f"`{name}`" for name in strangers)
+    unvouched = sorted(set(job.strangers) - set(job.settings.vouched))
+    if unvouched:
+        names = ", ".join(f"`{name}`" for name in unvouched)
         why = "; ".join(f"{name}: {reason}" for name, reason in boundary.missing)
         raise NodeFailedError(
             Failure(
                 f"there is no boundary here behind which the code of {names} could run",
                 why,
-                f"allow it to run without one, for this run: {' '.join(f'`--trust {name}`' for name in strangers)}",
+                f"allow it to run without one, for this run: {' '.join(f'`--trust {name}`' for name in unvouched)}",
             )
         )
     return job.settings.isolate == "process"
 
 
-def do(job: Job, progress: Progress | None = None, patience: float = PATIENCE) -> Made:
+def do(job: Job, progress: Progress, keeper: Checkpoints, patience: float = PATIENCE) -> Made:
     """Do a step inside the boundary.
+
+    Args:
+        job: the step.
+        progress: is told how far it is.
+        keeper: keeps its state.
+        patience: seconds of silence after which it is taken for hung.
 
     Raises:
         NodeFailedError: it could not be done; says why.
+        StoppedError: somebody asked to stop, and its state is kept.
     """
-    boundary = standing(job.store, job.settings.data, job.settings.device)
-    with _child(job, boundary) as (channel, child):
+    boundary = standing_for(job)
+    keeper.how = "isolated"
+    functions = [*functions_of(job.node), *(made_by for _, made_by in job.inputs.values())]
+    with _child(boundary, packages_around(job), job.settings.device, functions) as (channel, child):
         try:
             _greeted(channel)
-            return _Conversation(job, channel, boundary, progress, patience)(child)
+            return _Conversation(job, channel, boundary, progress, keeper, patience)(child)
         except ClosedError as problem:
             raise NodeFailedError(child.obituary(job)) from problem
         except SilentError as problem:
@@ -144,37 +155,87 @@ def _greeted(channel: Channel) -> None:
 # -- the boundary --------------------------------------------------------------------------------------------------
 
 
+def standing_for(job: Job) -> Boundary:
+    """The boundary that stands here for a step, with the code that it needs in reach."""
+    return standing(job.store, job.settings.data, job.settings.device, packages_around(job))
+
+
+def packages_around(job: Job) -> frozenset[str]:
+    """The packages besides mialang whose code a step needs."""
+    makers = {package_of(made_by) for _, made_by in job.inputs.values()}
+    own = packages_of(job.node, job.settings.trusted) | makers | set(job.strangers)
+    return frozenset(own - {OWN}) & frozenset(job.settings.trusted)
+
+
 @cache
-def standing(store: Path, data: str | None, device: str = "cpu") -> Boundary:
-    """The boundary that stands here: available, put up once, and looked at from inside.
+def standing(store: Path, data: str | None, device: str = "cpu", packages: frozenset[str] = frozenset()) -> Boundary:
+    """The boundary that stands here: the strongest that was put up once, and found whole from inside.
 
     Args:
         store: the folder of the store, which must be out of reach.
         data: the folder of data files, if one is named; out of reach as well.
         device: where tensors live.
+        packages: whose code is in reach.
     """
     hide_this_process()
-    boundary = available()
-    if not boundary.stands:
-        return boundary
-    places = [store, *map(Path, filter(None, (data, os.environ.get("MIALANG_DATA")))), Path.cwd(), Path.home()]
+    fallen: list[Boundary] = []
+    for boundary in available():
+        found = _looked_at(boundary, store, data, device, packages) if boundary.stands else boundary
+        if found.stands:
+            return found
+        fallen.append(found)
+    return fallen[0]
+
+
+def _looked_at(boundary: Boundary, store: Path, data: str | None, device: str, packages: frozenset[str]) -> Boundary:
+    """Put a boundary up, and try from inside what an attack would try."""
+    private = [store, *map(Path, filter(None, (data, os.environ.get("MIALANG_DATA"))))]
+    code = _read(packages)
+    hidden = [*(each for place in private for each in _hidden(place.resolve(), code, within=True)),
+              *(each for place in (Path.cwd(), Path.home()) for each in _hidden(place.resolve(), code, within=False))]  # fmt: skip
     secret = ctypes.create_string_buffer(b"target")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asked = {
-            "do": "look", "folders": [str(each.resolve()) for each in dict.fromkeys(places) if each.exists()],
+            "do": "look", "files": list(dict.fromkeys(map(str, hidden))),
             "process": os.getpid(), "address": ctypes.addressof(secret), "port": listener.getsockname()[1],
         }  # fmt: skip
         try:
-            with _child(None, boundary, device) as (channel, _):
-                greeting = _message(channel.receive(READY))
-                if greeting["said"] != "ready":
-                    return _fallen(boundary, f"it could not be put up: {_text(greeting.get('because'))}")
-                channel.send(asked)
-                told = _message(channel.receive(READY))
-        except (WireError, NurseryError) as problem:
+            with _child(boundary, packages, device) as (channel, child):
+                try:
+                    greeting = _message(channel.receive(READY))
+                    if greeting["said"] != "ready":
+                        return _fallen(boundary, f"it could not be put up: {_text(greeting.get('because'))}")
+                    channel.send(asked, TAKING)
+                    told = _message(channel.receive(READY))
+                except WireError as problem:
+                    last = (child.log().strip().splitlines() or [""])[-1]
+                    return _fallen(boundary, f"it could not be looked at: {problem} {last}".strip())
+        except NurseryError as problem:
             return _fallen(boundary, f"it could not be looked at: {problem}")
     reached = [str(each) for each in told["found"]]
-    return _fallen(boundary, f"from inside one reaches {', '.join(reached)}") if reached else boundary
+    more = f" and {len(reached) - 5} more" if len(reached) > 5 else ""
+    return _fallen(boundary, f"from inside one reaches {', '.join(reached[:5])}{more}") if reached else boundary
+
+
+def _hidden(place: Path, code: list[Path], *, within: bool) -> list[Path]:
+    """What lies in a folder and must be out of reach.
+
+    Args:
+        place: the folder.
+        code: what may be read; folders on the way to it may be seen.
+        within: whether what lies inside the code must be out of reach too: data and results must, code need not.
+    """
+    try:
+        inside = sorted(place.iterdir())[:MOST_LOOKED_AT] if place.is_dir() else [place]
+    except OSError:
+        return []  # out of reach already
+    common = Path(tempfile.gettempdir()).resolve()
+
+    def seen(each: Path) -> bool:
+        leads = any(one.is_relative_to(each) for one in (*code, common))
+        return leads or (not within and any(each.is_relative_to(one) for one in code))
+
+    return [each for each in inside if not seen(each)]
 
 
 def _fallen(boundary: Boundary, why: str) -> Boundary:
@@ -182,15 +243,10 @@ def _fallen(boundary: Boundary, why: str) -> Boundary:
     return replace(boundary, user=None, landlock=0, bubblewrap="", missing=(*boundary.missing, ("the boundary", why)))
 
 
-def _room(job: Job | None, scratch: Path, device: str) -> Room:
-    packages = frozenset() if job is None else packages_of(job.node) | _makers(job)
-    read = [*code_folders(), *(Path(each) for places in package_places(packages - {OWN}).values() for each in places)]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10
-    return Room(tuple(read), scratch, device, memory)
-
-
-def _makers(job: Job) -> frozenset[str]:
-    return frozenset(package_of(made_by) for _, made_by in job.inputs.values())
+def _read(packages: frozenset[str]) -> list[Path]:
+    """Where the code lies that a step runs."""
+    places = package_places(packages).values()
+    return [*code_folders(), *(Path(each) for found in places for each in found)]
 
 
 # -- the child -----------------------------------------------------------------------------------------------------
@@ -234,23 +290,37 @@ class _Child:
 
 
 @contextmanager
-def _child(job: Job | None, boundary: Boundary, device: str = "cpu") -> Iterator[tuple[Channel, _Child]]:
-    """A process behind the boundary, and the pipes to it; both are gone afterwards, whatever happens."""
-    device = device if job is None else job.settings.device
-    scratch = Path(tempfile.mkdtemp(prefix="mialang-step-"))
+def _child(
+    boundary: Boundary, packages: frozenset[str], device: str, functions: Sequence[str] = ()
+) -> Iterator[tuple[Channel, _Child]]:
+    """A process behind the boundary, and the pipes to it; both are gone afterwards, whatever happens.
+
+    Args:
+        boundary: what to put up.
+        packages: besides mialang, whose code it needs.
+        device: where tensors live.
+        functions: of mialang and others, that it will run.
+    """
+    read = _read(packages)
+    made = nursery(boundary, read)
+    scratch = Path(tempfile.mkdtemp(dir=made.folder))
     log_path = scratch.with_suffix(".log")
     channel = child = None
     inner = outer = (-1, -1)
     try:
         if boundary.user is not None:
             os.chown(scratch, *boundary.user)
-        room = _room(job, scratch, device)
-        made = nursery(boundary, room)
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10
+        config = {
+            "boundary": boundary.as_json(),
+            "room": {"read": list(map(str, read)), "scratch": str(scratch), "device": device, "memory": memory},
+            "modules": [each.partition(":")[0] for each in functions if package_of(each) == OWN],
+            "packages": package_places(packages),
+        }
         to_child, to_parent = os.pipe(), os.pipe()
         inner, outer = (to_child[0], to_parent[1]), (to_parent[0], to_child[1])
         with log_path.open("wb", buffering=0) as log:
-            process = made.bear(_config(job, boundary, room), [*inner, log.fileno()])
-        child = _Child(made, process, log_path)
+            child = _Child(made, made.bear(config, [*inner, log.fileno()]), log_path)
         for each in inner:
             os.close(each)
         inner = (-1, -1)
@@ -269,17 +339,6 @@ def _child(job: Job | None, boundary: Boundary, device: str = "cpu") -> Iterator
         log_path.unlink(missing_ok=True)
 
 
-def _config(job: Job | None, boundary: Boundary, room: Room) -> dict[str, Json]:
-    pythons = [] if job is None else [job.node.python, *(made_by for _, made_by in job.inputs.values())]
-    packages = frozenset() if job is None else packages_of(job.node) | _makers(job)
-    return {
-        "boundary": boundary.as_json(),
-        "room": {"read": list(map(str, room.read)), "scratch": str(room.scratch), "device": room.device, "memory": room.memory},
-        "modules": [each.partition(":")[0] for each in pythons if package_of(each) == OWN],
-        "packages": package_places(packages - {OWN}),
-    }  # fmt: skip
-
-
 # -- the conversation ----------------------------------------------------------------------------------------------
 
 
@@ -290,7 +349,8 @@ class _Conversation:
     job: Job
     channel: Channel
     boundary: Boundary
-    progress: Progress | None
+    progress: Progress
+    keeper: Checkpoints
     patience: float
     graphs: dict[int, tuple[Any, list[Any]]] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
@@ -315,6 +375,7 @@ class _Conversation:
                     return self._made(said, child.end())
                 case "failed":
                     child.end()
+                    self.keeper.drop()  # what fails for a reason that the step knows fails again
                     raise NodeFailedError(self._failure(said, child))
                 case "progress":
                     self._progressed(said)
@@ -325,19 +386,30 @@ class _Conversation:
         """All that a step gets: its parameters, and what it was granted or the attack made itself."""
         job, settings = self.job, self.job.settings
         granted = [name for name in job.inputs if name in job.node.inputs]
+        handles = {name: self._facts(name) for name in job.handles}
+        self.keeper.counters = self.binding.counters()
         return {
             "do": "step",
             "python": job.node.python,
             "params": job.node.params,
             "seed": job.node.seed or 0,
             "inputs": {name: self._bytes(name) for name in granted},
-            "handles": {name: self._facts(name) for name in job.handles},
+            "handles": handles,
             "observables": {name: dict(each) for name, each in job.observables.items()},
             "trusted": list(settings.trusted),
             "device": settings.device,
             "threads": settings.threads,
-            "kept": None,
+            "kept": self._kept(),
         }
+
+    def _kept(self) -> Json:
+        """The state that the step kept before; what was counted is counted here, whatever the step says."""
+        found = self.keeper.load()
+        if found is None:
+            return None
+        arrays, state = found
+        self.keeper.recount(state["counts"])
+        return {"arrays": dict(arrays), "facts": state["step"]}
 
     def _bytes(self, name: str) -> tuple[bytes, str]:
         from mialang.engine.store import Store  # noqa: PLC0415
@@ -385,6 +457,15 @@ class _Conversation:
                 )
             case "turn back":
                 return self._turned_back(_typed(said["ticket"], int), said["gradient"])
+            case "due":
+                return self.keeper.due()
+            case "keep":
+                arrays = {
+                    _typed(name, str): _typed(each, np.ndarray) for name, each in _typed(said["arrays"], dict).items()
+                }
+                _plain(said["facts"])
+                self.keeper.save(arrays, {"step": said["facts"], "counts": self.keeper.counts()})
+                return None
             case "remaining":
                 return self._handle(said["handle"]).remaining
             case "know":
@@ -437,8 +518,7 @@ class _Conversation:
             for name, value in _typed(said["figures"], dict).items()
             if isinstance(value, int | float)
         }
-        if self.progress is not None:
-            self.progress(done, total, figures)
+        self.progress(done, total, figures)
 
     # -- what came of it -------------------------------------------------------------------------------------------
 
@@ -446,10 +526,12 @@ class _Conversation:
         notes = _typed(said["notes"], dict)
         if len(_plain(notes)) > LARGEST_NOTES:
             raise WireError("it notes more than anyone will read")
-        meter = self.binding.meter
+        exhibits = _typed(said["exhibits"], dict)
+        if len(_plain(exhibits)) > LARGEST_EXHIBITS:
+            raise WireError("it exhibits more than a report can draw")
         evidence: dict[str, Json] = {
             "notes": notes,
-            "seconds": round(_typed(said["seconds"], float), 4),
+            "seconds": round(self.keeper.seconds, 4),
             "threads": _typed(said["threads"], int),
             "device": self.job.settings.device,
             "peak_mib": ended.peak // 1024,
@@ -457,8 +539,11 @@ class _Conversation:
         }
         if said["size"] is not None:
             evidence["size"] = _typed(said["size"], int)
-        if meter.asked or meter.refused:
-            evidence.update(asked=meter.asked, refused=meter.refused, by_observable=meter.by_observable)
+        if exhibits:
+            evidence["exhibits"] = exhibits
+        if self.keeper.resumed:
+            evidence["resumed"] = self.keeper.resumed
+        evidence.update(self.binding.counted())
         if "value" in said:
             _plain(said["value"])
             return Made(said["value"], "", {}, None, evidence)

@@ -23,10 +23,10 @@ def look(asked: Mapping[str, Json]) -> list[str]:
     """Try what an attack would; return what could be reached, in words. Nothing is the right answer.
 
     Args:
-        asked: `folders` that must not be read, `process` whose memory and environment must not be, `address` in its
+        asked: `files` and folders that must not be read, `process` whose memory and environment must not be, `address` in its
             memory that holds something, and the `port` of a listener of its own on this machine.
     """
-    found = [f"the folder {folder}" for folder in asked["folders"] if _reads(folder)]
+    found = [f"`{file}`" for file in asked["files"] if _reads(file)]
     process = asked["process"]
     tries: dict[str, Callable[[], bool]] = {
         "the environment of the process that holds the target": lambda: bool(_proc(process, "environ")),
@@ -49,16 +49,13 @@ def _works(try_it: Callable[[], bool]) -> bool:
         return False
 
 
-def _reads(folder: str) -> bool:
-    """Whether a folder can be listed, or a file in it or itself be read."""
-    path = Path(folder)
-    with suppress(OSError):
-        if path.is_dir():
-            any(path.iterdir())
-            return True
-        path.read_bytes()
-        return True
-    return False
+def _reads(file: str) -> bool:
+    """Whether a file can be opened, or a folder be listed."""
+    try:
+        os.close(os.open(file, os.O_RDONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 def _proc(process: int, name: str) -> bytes:
@@ -102,5 +99,7 @@ def _trace(process: int) -> bool:
 
 
 def _connects(port: int) -> bool:
-    with socket.create_connection(("127.0.0.1", port), timeout=2):
+    with socket.socket() as made:
+        made.settimeout(2)
+        made.connect(("127.0.0.1", port))
         return True
