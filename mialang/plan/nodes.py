@@ -90,8 +90,9 @@ class Graph:
                 params = {name: self.encode(each, repeat, role) for name, each in value.defense.arguments.items()}
                 params["of"] = {"$node": self.node(value.value, repeat, role)}
                 kind = kind_of(_plain(value.value), self.registry)
+                own_role = "data" if declaration.acts == "data" else role
                 return self._step(declaration, declaration.python, declaration.version, kind, params, repeat,
-                                  role, declaration.random, value.defense)  # fmt: skip
+                                  own_role, declaration.random, value.defense)  # fmt: skip
             case Part():
                 return self._part(value, repeat, role)
             case Application(declaration=Operator() as operator):
@@ -115,13 +116,13 @@ class Graph:
                         "mialang.operators.parts:part", 1, part.kind, params, repeat=base.repeat)  # fmt: skip
 
     def _role(self, operator: Operator, role: Role) -> Role:
-        """Records that come from nowhere, or from records alone outside an attack, are data; a check is a check."""
+        """Records that come from nowhere, or outside an attack from no model, are data; a check is a check."""
         if operator.returns == "evidence":
             return "check"
         kinds = [parameter.type.bare().name for parameter in operator.parameters]
         inputs = [kind for kind in kinds if self.registry.artefact(kind)]
-        of_records = all(self.registry.is_a(kind, "records") for kind in inputs)
-        if self.registry.is_a(operator.returns, "records") and of_records and (not inputs or role != "attack"):
+        of_models = any(self.registry.is_a(kind, "model") for kind in inputs)
+        if self.registry.is_a(operator.returns, "records") and not of_models and (not inputs or role != "attack"):
             return "data"
         return role
 

@@ -32,6 +32,20 @@ class CheckView:
 
 
 @dataclass(frozen=True)
+class DataView:
+    """Data at work: what was read or made, and what its step counted.
+
+    Attributes:
+        copies: how many of it there are (repeats draw anew).
+    """
+
+    name: str
+    made: str
+    counted: tuple[tuple[str, str], ...]
+    copies: int
+
+
+@dataclass(frozen=True)
 class ModelView:
     """A model at work: a target or a judge.
 
@@ -55,6 +69,7 @@ class ThreatsView:
     threats: tuple[ThreatPlan, ...]
     given: tuple[GivenView, ...]
     checks: tuple[CheckView, ...]
+    data: tuple[DataView, ...]
     models: tuple[ModelView, ...]
     controls: bool
     isolation: str
@@ -66,6 +81,7 @@ def view(record: Record) -> ThreatsView:
         threats=record.plan.threats,
         given=tuple(_given(record)),
         checks=tuple(_checks(record)),
+        data=tuple(_data(record)),
         models=tuple(_models(record)),
         controls=record.plan.controls,
         isolation=record.isolation,
@@ -82,13 +98,18 @@ def _given(record: Record) -> Iterable[GivenView]:
         if node.role not in ("grant", "held"):
             continue
         sources = [each for each in node.inputs if record.plan.nodes[each].role != "handle"]
-        count = next(
-            (str(record.notes(each)["records"]) for each in (node.id, *sources) if "records" in record.notes(each)), ""
-        )
+        counts = (_count(each, record) for each in (node.id, *sources))
+        count = next((str(each) for each in counts if each is not None), "")
         key = (_said(node), ", ".join(record.plan.nodes[each].label for each in sources), count)
         found.setdefault(key, {}).update(dict.fromkeys(readers.get(node.id, ())))
     for (item, source, count), who in found.items():
         yield GivenView(item, source, f"{int(count):,}" if count.isdigit() else count, ", ".join(who))
+
+
+def _count(node: str, record: Record) -> Json:
+    """How many records a step noted, or how many there are in what it made; None where neither is known."""
+    made = record.actions.get(node)
+    return record.notes(node).get("records", made.evidence.get("size") if made is not None else None)
 
 
 def _said(node: Node) -> str:
@@ -122,6 +143,29 @@ def _checks(record: Record) -> Iterable[CheckView]:
         notes = record.notes(node.id)
         facts = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in notes.items() if _plain(value))
         yield CheckView(what, facts or record.reasons.get(node.id, "it was not run"))
+
+
+# -- data ----------------------------------------------------------------------------------------------------------
+
+
+def _data(record: Record) -> Iterable[DataView]:
+    """Every sort of data that a step counted something of: what was left out or changed is told, not silent."""
+    groups: dict[tuple[str, str], list[Node]] = {}
+    for node in record.plan.nodes.values():
+        if node.role == "data" and node.python:
+            groups.setdefault((node.label, _made(node.params)), []).append(node)
+    for (name, made), nodes in groups.items():
+        notes = [record.notes(node.id) for node in nodes]
+        names = dict.fromkeys(key for each in notes for key, value in each.items() if _plain(value))
+        counted = tuple((key.replace("_", " "), _reach([each[key] for each in notes if key in each])) for key in names)
+        if counted:
+            yield DataView(name.replace("_", " "), made, counted, len(nodes))
+
+
+def _reach(values: list[float]) -> str:
+    """The range of some counts."""
+    low, high = (f"{value:,}" if isinstance(value, int) else f"{value:g}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 # -- models --------------------------------------------------------------------------------------------------------
