@@ -22,7 +22,7 @@ from mialang.operators.models import Architecture, State, load, state_of
 from mialang.operators.run import Json, Run
 from mialang.operators.training import diverged
 
-ROOM = 2**25  # values of one answer that are worked on at once
+ROOM = 2**20  # values of a layer that are worked on at once: about what a cache holds
 SERVED = "the graph that the model serves"
 
 
