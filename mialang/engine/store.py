@@ -122,7 +122,7 @@ class Store:
         """Keep some bytes; return their digest."""
         digest = hashlib.sha256(data).hexdigest()
         path = self.blob_path(digest)
-        if self._sound(digest):
+        if self.holds(digest):
             sync_folder(path.parent)  # another process may have put it there a moment ago
         else:
             self.write(path, data)
@@ -142,7 +142,8 @@ class Store:
             raise StoreError(f"the store holds damaged bytes for {digest[:12]}")
         return data
 
-    def _sound(self, digest: str) -> bool:
+    def holds(self, digest: str) -> bool:
+        """Whether a blob is there and whole."""
         path = self.blob_path(digest)
         try:
             with path.open("rb") as file:
@@ -178,7 +179,7 @@ class Store:
         whole = digest is None or digest == value_digest(made)  # records of old carry no digest
         if not whole or action.key != key or (action.value is not None and value_digest(action.value) != action.output):
             return None, "its record is damaged"
-        if action.value is None and not self._sound(action.output):
+        if action.value is None and not self.holds(action.output):
             return None, "its result is missing or damaged"
         for file in action.files:
             if not _unchanged(file):

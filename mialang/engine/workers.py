@@ -20,6 +20,7 @@ from mialang.engine.stopping import Stop, StoppedError
 from mialang.engine.store import Action, StoreError, UnwritableError
 from mialang.engine.work import Failure, Job, NodeFailedError, execute
 
+Message = tuple[str, Any]
 AGAIN = 2  # times that a job is done again after its worker died
 LOOK = 0.2  # seconds between two looks at whether somebody asked to stop
 FAREWELL = 2.0  # seconds that an idle worker has to end
@@ -53,7 +54,7 @@ class Processes:
     def submit(self, job: Job, tell: Listener) -> Future[Action]:
         """Hand a job to a worker that is free, or to a new one."""
         job = replace(job, settings=replace(job.settings, threads=self.threads))
-        task = _Task(job, tell)
+        task = Task(job, tell)
         self._start(task)
         return task.future
 
@@ -84,7 +85,7 @@ class Processes:
             worker.end()
         self._busy, self._idle = [], []
 
-    def _start(self, task: _Task) -> None:
+    def _start(self, task: Task) -> None:
         worker = self._idle.pop() if self._idle else _Worker(self.threads)
         worker.task = task
         self._busy.append(worker)
@@ -97,7 +98,7 @@ class Processes:
         task = worker.task
         with suppress(EOFError, OSError, pickle.UnpicklingError):  # it died, perhaps in the middle of a word
             while not task.future.done() and worker.connection.poll():
-                _take(task, worker.connection.recv())
+                take(task, worker.connection.recv())
         if task.future.done():
             self._busy.remove(worker)
             worker.task = None
@@ -106,26 +107,16 @@ class Processes:
             self._busy.remove(worker)
             self._bury(worker, task)
 
-    def _bury(self, worker: _Worker, task: _Task) -> None:
+    def _bury(self, worker: _Worker, task: Task) -> None:
         """Do the job of a dead worker again, or give it up."""
         worker.end()
-        cause = _cause(worker.process.exitcode)
-        if self.stop.requested:
-            task.future.set_exception(StoppedError())
-        elif task.tries < AGAIN:
-            task.tries += 1
-            task.tell("retried", reason=cause)
+        if again(task, _cause(worker.process.exitcode), self.stop):
             self._start(task)
-        else:
-            title = f"`{task.job.node.label}` lost its worker {task.tries + 1} times: {cause}"
-            note = "the kernel kills the largest process when memory runs short"
-            help_ = "give `--workers` a smaller number, or lower batch sizes, steps or records"
-            task.future.set_exception(NodeFailedError(Failure(title, note, help_)))
 
 
 @dataclass
-class _Task:
-    """A job under way.
+class Task:
+    """A job under way in another process.
 
     Attributes:
         tries: how often it was done again.
@@ -144,7 +135,7 @@ class _Worker:
         context = get_context("spawn")
         self.connection, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other,), daemon=True)
-        self.task: _Task | None = None
+        self.task: Task | None = None
         with _thread_pools(threads):
             self.process.start()
         other.close()  # the worker alone holds its end, so that its death closes it
@@ -159,7 +150,8 @@ class _Worker:
         self.connection.close()
 
 
-def _take(task: _Task, message: tuple[str, Any]) -> None:
+def take(task: Task, message: Message) -> None:
+    """Take what a process says about its job."""
     match message:
         case ("told", (event, facts)):
             task.tell(event, **facts)
@@ -167,6 +159,22 @@ def _take(task: _Task, message: tuple[str, Any]) -> None:
             task.future.set_result(action)
         case ("failed", problem):
             task.future.set_exception(problem)
+
+
+def again(task: Task, cause: str, stop: Stop) -> bool:
+    """Whether the job of a worker that died is to be done again; otherwise it ends here."""
+    if stop.requested:
+        task.future.set_exception(StoppedError())
+        return False
+    if task.tries == AGAIN:
+        title = f"`{task.job.node.label}` lost its worker {task.tries + 1} times: {cause}"
+        note = "the kernel kills the largest process when memory runs short"
+        help_ = "give `--workers` a smaller number, or lower batch sizes, steps or records"
+        task.future.set_exception(NodeFailedError(Failure(title, note, help_)))
+        return False
+    task.tries += 1
+    task.tell("retried", reason=cause)
+    return True
 
 
 def _cause(code: int | None) -> str:
@@ -201,7 +209,7 @@ def serve(connection: Connection) -> None:
     jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, jobs, stop), daemon=True).start()
 
-    def say(message: tuple[str, Any]) -> None:
+    def say(message: Message) -> None:
         try:
             connection.send(message)
         except OSError:
@@ -211,18 +219,22 @@ def serve(connection: Connection) -> None:
         say(("told", (event, facts)))
 
     while (job := jobs.get()) is not None:
-        try:
-            message: tuple[str, Any] = ("made", execute(job, tell, stop))
-        except UnwritableError as problem:
-            message = ("failed", UnwritableError(str(problem)))
-        except StoreError as problem:
-            message = ("failed", StoreError(str(problem)))
-        except NodeFailedError as problem:
-            message = ("failed", NodeFailedError(problem.failure))
-        except StoppedError:
-            message = ("failed", StoppedError())
-        say(message)
+        say(attempt(job, tell, stop))
     os._exit(0)  # everything is on disk; taking torch apart takes longer than a node
+
+
+def attempt(job: Job, tell: Listener, stop: Stop) -> Message:
+    """Do a job; return `made` and the action, or `failed` and why, in a form that travels between processes."""
+    try:
+        return ("made", execute(job, tell, stop))
+    except UnwritableError as problem:
+        return ("failed", UnwritableError(str(problem)))
+    except StoreError as problem:
+        return ("failed", StoreError(str(problem)))
+    except NodeFailedError as problem:
+        return ("failed", NodeFailedError(problem.failure))
+    except StoppedError:
+        return ("failed", StoppedError())
 
 
 def _listen(connection: Connection, jobs: queue.SimpleQueue[Job | None], stop: Stop) -> None:
