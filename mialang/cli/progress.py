@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mialang.engine.events import Listener
     from mialang.plan.model import Plan
 
+STOPPING = "stopping: what is under way is brought to where it can go on; Ctrl-C again stops at once"
 QUIET = 10.0  # seconds between plain lines
 ENOUGH = 0.9  # of what is left to do, of which it must be known how long it takes
 Kind = tuple[str, str]  # role and operator of a node: a target trains longer than a judge of the same type, or shorter
@@ -119,6 +120,11 @@ def _bars(forecast: Forecast, stream: TextIO) -> Iterator[Listener]:
                         bars.remove_task(tasks.pop(facts["node"]))
                     if event == "failed":
                         console.print(f"failed: {facts['label']}: {facts['title']}", markup=False, highlight=False)
+                case "stopping":
+                    console.print(STOPPING, markup=False, highlight=False)
+                case "retried":
+                    words = f"warning: the worker of {facts['label']} is gone: {facts['reason']}; another takes it up"
+                    console.print(words, markup=False, highlight=False)
                 case "recomputed":
                     console.print(f"warning: {facts['label']} is computed again: {facts['reason']}", markup=False)
 
@@ -139,6 +145,10 @@ class _Lines:
         self.forecast(event, **facts)
         if event == "failed":
             say(f"failed: {facts['label']}: {facts['title']}", self.stream)
+        if event == "stopping":
+            say(STOPPING, self.stream)
+        if event == "retried":
+            say(f"warning: the worker of {facts['label']} is gone: {facts['reason']}; another takes it up", self.stream)
         if event == "recomputed":
             say(f"warning: {facts['label']} is computed again: {facts['reason']}", self.stream)
         now = time.monotonic()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mialang.cli.console import STATUS, Exit, Format, read_source, refuse, say, show_findings, store_folder
+from mialang.cli.executing import AddressOption, OnOption, Place, ShareOption, WorkersOption, executor_for, stoppable
 from mialang.cli.isolating import IsolateOption, Isolation, look_for_boundary
 from mialang.cli.planning import Seed, StoreOption, planned
 from mialang.cli.selecting import SelectOption, selected
@@ -38,6 +39,10 @@ def run(  # noqa: PLR0913 - one per option
     threads: Annotated[
         int | None, typer.Option("--threads", help="CPU threads of each step.", parser=whole(1), metavar="N")
     ] = None,
+    on: OnOption = Place.INLINE,
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    share: ShareOption = None,
     trust: Annotated[
         list[str], typer.Option("--trust", help="A package whose code the spec may name.", metavar="PACKAGE")
     ] = [],  # noqa: B006
@@ -52,9 +57,7 @@ def run(  # noqa: PLR0913 - one per option
     """
     from mialang.cli.progress import shown_progress  # noqa: PLC0415
     from mialang.cli.words import summary_words  # noqa: PLC0415
-    from mialang.engine.executors import Inline  # noqa: PLC0415
     from mialang.engine.runs import Run, perform  # noqa: PLC0415
-    from mialang.engine.stopping import StoppedError  # noqa: PLC0415
     from mialang.engine.store import Store, StoreError  # noqa: PLC0415
     from mialang.engine.work import Settings as WorkSettings  # noqa: PLC0415
     from mialang.report.page import as_page  # noqa: PLC0415
@@ -69,23 +72,21 @@ def run(  # noqa: PLR0913 - one per option
     plan = selected(_plan_of(spec, settings, seed, store, work), select, store)
     look_for_boundary(plan, work, people)
     keep = Store(store_folder(store))
+    executor = executor_for(on, workers, address, share, work)
     try:
         keep.prepare()
         run_ = Run.begin(keep, plan)
     except StoreError as problem:
         refuse(str(problem), "choose another place with `--store DIR`", Exit.BROKEN, "E0810")
     try:
-        with shown_progress(plan, people) as listener:
-            perform(run_, plan, keep, Inline(), work, listener)
-    except (KeyboardInterrupt, StoppedError):
-        say(f"\nstopped; what is finished is kept. Go on with: mialang run {spec}", people)
-        raise typer.Exit(130) from None
+        with shown_progress(plan, people) as listener, stoppable(executor, listener, people):
+            perform(run_, plan, keep, executor, work, listener)
+        record = Record(run_, plan, keep, run_.outcome())
+        made = as_json(record)
+        keep.write(run_.folder / "verdict.json", json.dumps(made, indent=1).encode())
+        keep.write(run_.folder / "report.html", as_page(record, reveal=reveal).encode())
     except StoreError as problem:
-        refuse(str(problem), "free some space, or choose `--store DIR`", Exit.BROKEN, "E0810")
-    record = Record(run_, plan, keep, run_.outcome())
-    made = as_json(record)
-    keep.write(run_.folder / "verdict.json", json.dumps(made, indent=1).encode())
-    keep.write(run_.folder / "report.html", as_page(record, reveal=reveal).encode())
+        refuse(f"{problem}; what is finished is kept", "free some space, then run it again", Exit.BROKEN, "E0810")
     summary_words(record, people)
     if output is Format.JSON:
         say(json.dumps(made, indent=1))

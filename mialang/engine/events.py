@@ -90,6 +90,8 @@ class EventLog:
 
 def read_events(path: Path) -> list[dict[str, Any]]:
     """The events of a run; a line that a dying process left half written counts for nothing."""
+    if not path.exists():
+        return []
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         with suppress(ValueError):
