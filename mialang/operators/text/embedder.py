@@ -66,17 +66,16 @@ ENCODERS: dict[str, str] = {
 
 
 class EncoderDescription(ABC):
-    """How an encoder is come by (a term of kind `encoder`).
-
-    Attributes:
-        is_fitted: whether it learns from texts.
-    """
-
-    is_fitted: ClassVar[bool]
+    """How an encoder is come by (a term of kind `encoder`)."""
 
     @abstractmethod
-    def make(self, fitted: Texts | None, run: Run) -> Embedder:
-        """Return the embedder: loaded, or fitted to texts."""
+    def make(self, texts: Texts | None, run: Run) -> Embedder:
+        """Return the embedder: loaded, or fitted.
+
+        Args:
+            texts: what to fit it to where it has to be fitted and names no texts of its own.
+            run: gives seeds and finds files.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,16 +153,12 @@ class Embedder(Artefact, kind="embedder"):
         return cls(facts["form"], dict(arrays), dict(facts["settings"]), dict(facts["about"]))
 
 
-def embedder(*, encoder: EncoderDescription, fitted: Texts | None, stores: Texts | None, run: Run) -> Embedder:
+def embedder(*, encoder: EncoderDescription, stores: Texts | None, run: Run) -> Embedder:
     """Make the model behind a store of embeddings.
 
     Notes the encoder's `identity` and `width`, and how many of the stored texts it has to cut (`texts_cut`).
     """
-    made = encoder.make(fitted, run)
-    run.note("identity", made.identity)
-    run.note("width", made.encoder.width)
-    for name, value in made.about.items():
-        run.note(name, value)
+    made = _made(encoder, None, run)
     if stores is not None:
         run.note("texts_stored", len(stores))
         limit = made.settings.get("length")
@@ -175,5 +170,14 @@ def embedder(*, encoder: EncoderDescription, fitted: Texts | None, stores: Texts
 
 
 def own_encoder(*, encoder: EncoderDescription, on: Texts, run: Run) -> Embedder:
-    """Make an encoder of the adversary's own, fitted to texts where it is of a sort that learns from them."""
-    return embedder(encoder=encoder, fitted=on if encoder.is_fitted else None, stores=None, run=run)
+    """Make an encoder of the adversary's own, fitted to texts where it has to be and names none of its own."""
+    return _made(encoder, on, run)
+
+
+def _made(encoder: EncoderDescription, texts: Texts | None, run: Run) -> Embedder:
+    made = encoder.make(texts, run)
+    run.note("identity", made.identity)
+    run.note("width", made.encoder.width)
+    for name, value in made.about.items():
+        run.note(name, value)
+    return made

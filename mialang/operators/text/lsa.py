@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,16 +67,16 @@ class LsaEncoder(Encoder):
 
 @dataclass(frozen=True)
 class Lsa(EncoderDescription):
-    """LSA of a given width, fitted to texts."""
+    """LSA of a given width, fitted to texts of its own or to those that it is given."""
 
     width: int
+    on: Texts | None
 
-    is_fitted: ClassVar[bool] = True
-
-    def make(self, fitted: Texts | None, run: Run) -> Embedder:
+    def make(self, texts: Texts | None, run: Run) -> Embedder:
         """Fit it: idf as in scikit-learn (smoothed), singular directions by its randomised solver."""
+        fitted = self.on if self.on is not None else texts
         if fitted is None:
-            raise OperatorError("LSA has to be fitted to texts", help="give `fitted = …` beside `encoder`")
+            raise OperatorError("LSA has to be fitted to texts", help="name them: `lsa(on = …)`")
         # Slow to import, and only LSA needs them.
         from scipy.sparse import csr_matrix  # noqa: PLC0415
         from sklearn.decomposition import TruncatedSVD  # noqa: PLC0415
@@ -110,6 +110,6 @@ class Lsa(EncoderDescription):
         )
 
 
-def lsa(*, width: int) -> EncoderDescription:
+def lsa(*, on: Texts | None, width: int) -> EncoderDescription:
     """Describe latent semantic analysis."""
-    return Lsa(width)
+    return Lsa(width, on)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -161,15 +161,8 @@ class Pretrained(EncoderDescription):
     pooling: str | None
     prompt: str
 
-    is_fitted: ClassVar[bool] = False
-
-    def make(self, fitted: Texts | None, run: Run) -> Embedder:
+    def make(self, texts: Texts | None, run: Run) -> Embedder:  # noqa: ARG002 - it has learned from texts of its own
         """Load it."""
-        if fitted is not None:
-            raise OperatorError(
-                "a pretrained encoder is not fitted to texts",
-                help="leave `fitted` out, or use an encoder such as lsa()",
-            )
         folder = wheel() if not self.model else folder_of(self.model, run)
         return read(folder, layers=self.layers, pooling=self.pooling, prompt=self.prompt)
 

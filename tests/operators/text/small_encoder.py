@@ -46,7 +46,7 @@ def sentences(split: str = "train", records: int = 300) -> Texts:
 
 @cache
 def small_lsa(width: int = 48) -> Embedder:
-    return lsa(width=width).make(sentences(), Run(seed=0))
+    return lsa(width=width, on=sentences()).make(None, Run(seed=0))
 
 
 def open_handle(model, transforms=(), seed=0):

@@ -13,7 +13,7 @@ from mialang.operators.run import Run
 from mialang.operators.text.embedder import Embedder, embedder, own_encoder
 from mialang.operators.text.lsa import lsa
 from mialang.operators.text.texts import Texts
-from mialang.operators.text.transformer_encoder import minilm, pooled, pretrained, read
+from mialang.operators.text.transformer_encoder import pooled, pretrained, read
 
 from .small_encoder import WORDS, open_handle, sentences, small_lsa, write, write_network
 
@@ -121,9 +121,7 @@ def test_texts_that_are_too_long_are_cut_and_counted(folder):
     run = Run(seed=0)
     long = " ".join(["cat"] * 40)
     stored = Texts(("the cat", long, long + " dog"))
-    made = embedder(
-        encoder=pretrained(model=str(folder), layers=None, pooling=None, prompt=""), fitted=None, stores=stored, run=run
-    )
+    made = embedder(encoder=pretrained(model=str(folder), layers=None, pooling=None, prompt=""), stores=stored, run=run)
     assert run.notes["texts_cut"] == 2
     one, other = made.answer("embedding", (long, long + " dog"))
     assert torch.equal(one, other)
@@ -143,15 +141,19 @@ def test_an_answer_is_the_askers_own(network):
     assert torch.equal(network.answer("embedding", asked), kept)
 
 
-def test_what_an_encoder_is_fitted_to():
+def test_what_an_encoder_is_fitted_to(folder):
     with pytest.raises(OperatorError, match="has to be fitted"):
-        lsa(width=8).make(None, Run(seed=0))
+        embedder(encoder=lsa(width=8, on=None), stores=None, run=Run(seed=0))
     with pytest.raises(OperatorError, match="more than 8 texts"):
-        lsa(width=8).make(Texts(("a b", "c d")), Run(seed=0))
-    with pytest.raises(OperatorError, match="not fitted"):
-        minilm(layers=None).make(sentences(), Run(seed=0))
-    made = own_encoder(encoder=lsa(width=8), on=sentences(), run=Run(seed=0))
+        lsa(width=8, on=Texts(("a b", "c d"))).make(None, Run(seed=0))
+    made = own_encoder(encoder=lsa(width=8, on=None), on=sentences(), run=Run(seed=0))
     assert made.encoder.width == 8
+    named = own_encoder(encoder=lsa(width=8, on=sentences()), on=sentences("test", 60), run=Run(seed=0))
+    assert named.identity == made.identity
+    loaded = own_encoder(
+        encoder=pretrained(model=str(folder), layers=None, pooling=None, prompt=""), on=sentences(), run=Run(seed=0)
+    )
+    assert loaded.encoder.width == 24
 
 
 def test_layouts_that_are_not_known_are_refused(tmp_path, folder):
