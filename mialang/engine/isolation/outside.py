@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from mialang.engine.checkpoints import Checkpoints
+from mialang.engine.codec import pack
 from mialang.engine.handles import Handle, RefusedError
 from mialang.engine.isolation.boundary import (
     Boundary,
@@ -504,12 +505,10 @@ class _Conversation:
         return list(made)
 
     def _weights(self, name: Any) -> tuple[bytes, str]:
-        """The target's own bytes, where the handle grants the weights."""
-        self._handle(name).model()
-        digest, made_by = self.job.inputs[self.job.handles[name]["model"]["$node"]]
-        from mialang.engine.store import Store  # noqa: PLC0415
-
-        return Store(self.job.store).get(digest), made_by
+        """The target as its weights hold it, where the handle grants them: private data that it serves stay here."""
+        model = self._handle(name).model()
+        _, made_by = self.job.inputs[self.job.handles[name]["model"]["$node"]]
+        return pack(model.kind, model.arrays(), model.facts()), made_by
 
     def _progressed(self, said: Mapping[str, Json]) -> None:
         done, total = _typed(said["done"], int), _typed(said["total"], int)

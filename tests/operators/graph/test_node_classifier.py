@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from mialang.engine.codec import unpack
+from mialang.engine.isolation import outside
 from mialang.operators.answers import ModelAnswers
 from mialang.operators.artefacts import restore
 from mialang.operators.errors import OperatorError
@@ -188,3 +191,16 @@ def test_a_decoys_graph_keeps_nothing_of_the_edges_but_their_number():
     assert abs(linked - share) < 0.15
     same_class = (made.values[made.pairs[:, 0]] == made.values[made.pairs[:, 1]]).mean()
     assert same_class < 0.5
+
+
+def test_weights_that_go_to_another_process_hold_no_graph():
+    _, model, _ = trained()
+    answers = ModelAnswers(model, OBSERVABLES, generator=torch.Generator())
+    told = outside._Conversation.__new__(outside._Conversation)
+    told.job = SimpleNamespace(handles={"h": {"model": {"$node": "n"}}}, inputs={"n": ("digest", "made:by")})
+    told._handle = lambda _: answers
+    data, made_by = told._weights("h")
+    kind, arrays, facts = unpack(data)
+    assert (kind, made_by) == ("node_classifier", "made:by")
+    assert all(name.startswith("state.") for name in arrays)
+    assert facts["served"] is None
