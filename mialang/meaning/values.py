@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from mialang.meaning.arithmetic import calculate, compare
+from mialang.meaning.arithmetic import ArithmeticProblem, calculate, compare
 from mialang.meaning.declarations import Declaration, Operator
 from mialang.meaning.types import Type
 from mialang.meaning.units import Quantity
@@ -91,13 +91,19 @@ class TableValue(Structured):
 
 @dataclass(frozen=True, eq=False)
 class Sight(Structured):
-    """An observable named in an expression, with its size if it has one."""
+    """An observable named in an expression, with its size if it has one; the size may be an axis that waits for its value."""
 
     name: str
-    size: float | None = None
+    size: Any = None
 
     def signature(self) -> list[Any]:
         return ["sight", self.name, signature(self.size)]
+
+    def parts(self) -> tuple[Value, ...]:
+        return (self.size,) if isinstance(self.size, Structured) else ()
+
+    def rebuilt(self, change: Callable[[Value], Value]) -> Value:
+        return Sight(self.name, change(self.size)) if isinstance(self.size, Structured) else self
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +155,10 @@ class Algebra(Structured):
         return self.operands
 
     def rebuilt(self, change: Callable[[Value], Value]) -> Value:
-        return joined(self.operator, tuple(change(value) for value in self.operands), self.kind)
+        try:
+            return joined(self.operator, tuple(change(value) for value in self.operands), self.kind)
+        except ArithmeticProblem:
+            return Unknown()  # a rule of the judgement tells where this happens, and why
 
 
 @dataclass(frozen=True, eq=False)
