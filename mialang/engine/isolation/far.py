@@ -55,7 +55,9 @@ class _Binding(Binding):
     def handle(self, name: str) -> Handle:
         """The target, far away."""
         facts = self._given["handles"][name]
-        return Handle(facts["name"], FarAnswers(name, facts, self._channel), meter=FarMeter(name, self._channel))
+        return Handle(
+            facts["name"], FarAnswers(name, facts, self._channel, self._trusted), meter=FarMeter(name, self._channel)
+        )
 
 
 def _job(given: Mapping[str, Json]) -> Job:
@@ -86,9 +88,10 @@ class FarMeter(Meter):
 class FarAnswers:
     """Answers that come through the pipe."""
 
-    def __init__(self, handle: str, facts: Mapping[str, Json], channel: Channel) -> None:
+    def __init__(self, handle: str, facts: Mapping[str, Json], channel: Channel, trusted: tuple[str, ...]) -> None:
         self._handle = handle
         self._channel = channel
+        self._trusted = trusted
         self.classes: tuple[int, ...] = tuple(facts["classes"])
         self.shape: tuple[int, ...] = tuple(facts["shape"])
         self.identity: str = facts["identity"]
@@ -116,7 +119,7 @@ class FarAnswers:
     def model(self) -> Any:
         """The model itself, where the weights are granted: the other side hands it over."""
         data, made_by = call(self._channel, {"said": "model", "handle": self._handle})
-        load_function(made_by)
+        load_function(made_by, self._trusted)
         return restore(*unpack(data))
 
 

@@ -187,7 +187,6 @@ def serve(descriptor: int) -> None:
     import mialang.operators  # noqa: F401, PLC0415 - sets how torch's threads wait, before torch is loaded
     from mialang.engine.isolation import far, inside, probe  # noqa: F401, PLC0415 - loaded here, once for all children
 
-    _load(LATE)
     if system.linux():
         system.prctl(system.PR_SET_DUMPABLE, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner decides when children end
@@ -209,10 +208,12 @@ def serve(descriptor: int) -> None:
                     owner.send(json.dumps(_end(asked["process"])).encode())
     for process in children:
         _end(process)
+    os._exit(0)  # nothing is left to tidy up, and the libraries take seconds to do so
 
 
 def _bear(config: Mapping[str, Json], descriptors: Sequence[int], owner: socket.socket) -> int:
-    _load(config["modules"])
+    if config["modules"]:
+        _load([*config["modules"], *LATE])
     process = os.fork()
     if process == 0:
         from mialang.engine.isolation.inside import begin  # noqa: PLC0415

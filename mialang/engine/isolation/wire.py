@@ -237,8 +237,12 @@ def _usual(shape: Sequence[int]) -> tuple[int, ...]:
 
 def _fills(shape: Sequence[int], stride: Sequence[int]) -> bool:
     """Whether strides are those of a tensor that fills its memory, whatever the order of its axes."""
-    reach = sum((size - 1) * step for size, step in zip(shape, stride, strict=True)) + 1
-    return 0 not in shape and all(step >= 0 for step in stride) and reach == math.prod(shape)
+    filled = 1
+    for step, size in sorted((step, size) for step, size in zip(stride, shape, strict=True) if size != 1):
+        if step != filled:
+            return False
+        filled *= size
+    return 0 not in shape and all(step >= 0 for step in stride)
 
 
 # -- bytes to values -----------------------------------------------------------------------------------------------
