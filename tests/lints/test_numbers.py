@@ -29,6 +29,7 @@ from mialang.report.evidence import Missing
 from mialang.report.page import as_page
 from tests.engine.test_handles import answers
 from tests.operators.stand_in import Formula, StandIn, corners, run
+from tests.operators.test_search import Logged
 from tests.report.audits import audit
 from tests.test_contract import shipped
 
@@ -250,12 +251,17 @@ def test_l37_stale_best() -> None:
     target = StandIn(corners())
     wild = sgd(lr=0.3, momentum=0.9)  # overshoots, so that the last point is not the best
 
-    def searched(keep: str) -> Candidates:
-        return descend(over=Pixels((4,), 0.2, 0.1), minimise=one_minus_confidence(of=target) + 0.3 * l2(), by=wild, steps=12, starts=3,
-                       until=None, keep=keep, run=run(2))  # fmt: skip
+    def searched(keep: str) -> tuple[Candidates, torch.Tensor]:
+        log: list[tuple[torch.Tensor, torch.Tensor]] = []
+        loss = Logged(one_minus_confidence(of=target) + 0.3 * l2(), log)
+        made = descend(
+            over=Pixels((4,), 0.2, 0.1), minimise=loss, by=wild, steps=12, starts=3, until=None, keep=keep, run=run(2)
+        )
+        return made, torch.stack([cost for _, cost in log])
 
-    lowest, last = searched("lowest"), searched("last")
-    assert (lowest.scores <= last.scores).all()
+    (lowest, costs), (last, _) = searched("lowest"), searched("last")
+    torch.testing.assert_close(lowest.scores, costs.min(0).values)
+    torch.testing.assert_close(last.scores, costs[-1])
     assert (lowest.scores < last.scores).any()
     chosen = best(of=lowest, per="class", by=confidence(of=target), keep=2, run=run())
     again = target.ask("scores", chosen.values)[torch.arange(len(chosen)), target.column(chosen.labels)]
