@@ -32,7 +32,7 @@ from mialang.meaning.values import (
     Unknown,
     Value,
 )
-from mialang.meaning.words import EXAMPLES, belonging, listed, measure_words, type_words, with_article
+from mialang.meaning.words import EXAMPLES, belonging, listed, measure_words, number_words, type_words, with_article
 
 DIMENSIONS = {
     "share": "share",
@@ -170,9 +170,11 @@ def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
 def _in_range(value: float, wanted: Type) -> Misfit | None:
     if (wanted.low is None or value >= wanted.low) and (wanted.high is None or value <= wanted.high):
         return None
-    low = f"at least {wanted.low:g}" if wanted.low is not None else ""
-    high = f"at most {wanted.high:g}" if wanted.high is not None else ""
-    return Misfit("E0211", f"`{value:g}` is out of range", f"give {' and '.join(filter(None, [low, high]))}")
+    low = f"at least {number_words(wanted.low)}" if wanted.low is not None else ""
+    high = f"at most {number_words(wanted.high)}" if wanted.high is not None else ""
+    return Misfit(
+        "E0211", f"`{number_words(value)}` is out of range", f"give {' and '.join(filter(None, [low, high]))}"
+    )
 
 
 def _int(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:

@@ -129,4 +129,5 @@ def _shown(value: Any) -> str:
             return "nothing"
         case tuple():
             return "a list"
-    return f"a {type(value).__name__.lower()}"
+    name = getattr(value, "name", "")
+    return f"`{name}`" if name else "this"

@@ -195,7 +195,8 @@ class Evaluator:
         if len(self.found) > PATIENCE:
             return "declare it in this file, or import it"
         if inner.name in ("observable", "knowledge"):
-            return did_you_mean(word, self.registry.observables if inner.name == "observable" else KNOWLEDGE)
+            known = self.registry.observables if inner.name == "observable" else KNOWLEDGE
+            return did_you_mean(word, known) or f"write {type_words(inner)}"
         if inner.name == "extent":
             near = closest(word, self.registry.extents)
             return f"did you mean `{near[0]}`?" if near else f"extents are {listed(self.registry.extents)}"
@@ -358,7 +359,8 @@ class Evaluator:
         binding = module.look(node.name.text)
         if binding is None:
             finding = error("E0202", f"`{module.name}` has no `{node.name.text}`", node.name.span, "unknown name")
-            return self.report(finding.help(did_you_mean(node.name.text, module.names())))
+            help_ = did_you_mean(node.name.text, module.names()) or import_of(node.name.text)
+            return self.report(finding.help(help_ or f"the reference lists what `{module.name}` has"))
         return self._bound(binding, node)
 
     def _of_special(self, special: Special, node: tree.Member) -> Value:
@@ -435,7 +437,7 @@ class Evaluator:
         if len(node.arguments) != 1:
             return self.report(error("E0213", f"`{word}` takes one size", node.span).help(f"write `{word}(5)`"))
         size = self.take(node.arguments[0].value, Type("int", low=1))
-        return Unknown() if is_unknown(size) else Sight(word, size)  # type: ignore[arg-type]
+        return Unknown() if is_unknown(size) else Sight(word, size)
 
     def _mean(self, node: tree.Call) -> Value:
         """`mean(f(_), over = list)`: one value per item of a literal list, joined."""

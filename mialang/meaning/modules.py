@@ -167,7 +167,9 @@ class Modules:
             name = entry.label if isinstance(entry, tree.Block) else getattr(entry, "name", None)
             if told and isinstance(entry, tree.Let | tree.Param | tree.Block) and isinstance(name, tree.Name):
                 module.scope.names.setdefault(name.text, Unknown())  # told where it stands, not where it is used
-        if schema is None or any(problem.code in ("E0221", "E0204") for problem in problems):
+        given = {attribute.name.text for attribute in block.attributes()}
+        misspelled = schema is not None and schema.declares and not given >= set(schema.required)
+        if schema is None or misspelled or any(problem.code in ("E0221", "E0204") for problem in problems):
             module.unread.add(block.kind.text if schema is not None else "")
             if isinstance(block.label, tree.Name):
                 module.scope.names.setdefault(block.label.text, Unknown())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 from mialang.diagnostics import Diagnostic, did_you_mean, error
@@ -31,6 +32,8 @@ from mialang.meaning.words import listed, type_words
 from mialang.source import Source, Span
 from mialang.syntax import tree
 
+MOST_CELLS = 10_000  # of a matrix, before any is skipped
+MOST_REPEATS = 10_000
 LIMITS = {"time": "seconds", "queries": "queries", "cost": "usd"}
 
 
@@ -130,7 +133,7 @@ class _Reader:
         for attribute in block.attributes():
             name, spans[attribute.name.text] = attribute.name.text, attribute.span
             if name == "repeat":
-                value = evaluator.take(attribute.value, Type("int", low=1))
+                value = evaluator.take(attribute.value, Type("int", low=1, high=MOST_REPEATS))
                 repeat = value if isinstance(value, int) else 1
                 self._note(value, "matrix")
             elif name == "skip":
@@ -139,6 +142,12 @@ class _Reader:
                 values = self._axis(attribute, evaluator)
                 axes[name] = values
                 self.modules.axes[name] = self._axis_type(values)
+        if (number := prod(len(values) for values in axes.values())) > MOST_CELLS:
+            self.audit.unread.add("matrix")
+            self.audit.matrix = Matrix({}, repeat, None, spans)
+            finding = error("E0106", f"this matrix has {number:,} cells", block.kind.span, f"more than {MOST_CELLS:,}")
+            self.found.append(finding.help("give its axes fewer values, or spread them over several specs"))
+            return
         self.audit.matrix = Matrix(axes, repeat, None, spans)
         if skip is not None:
             condition = self._skip(skip)
@@ -275,6 +284,9 @@ class _Reader:
 
     def _attack(self, block: tree.Block, evaluator: Evaluator) -> None:
         given = {attribute.name.text: attribute for attribute in block.attributes()}
+        if not given.keys() >= {"against", "use"}:
+            self.audit.unread.add("attack")  # told as missing, or as misspelled
+            return
         every, instances = self._use(block, given["use"].value, evaluator)
         against = evaluator.evaluate(given["against"].value)
         if not isinstance(against, Named) or against.sort != "threat":

@@ -291,6 +291,8 @@ def needs(elaborated: Elaborated, registry: Registry) -> Needs:
     knows: set[str] = set()
     for step in steps(elaborated.results):
         for reason in questions(step):
+            if reason.observable not in registry.sights.by_name:
+                continue  # told where the operator names it
             reasons.append(reason)
             size = 1.0 if math.isinf(reason.size) and registry.sights.by_name[reason.observable].sized else reason.size
             sees[reason.observable] = max(sees.get(reason.observable, 0), size)

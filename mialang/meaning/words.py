@@ -95,12 +95,17 @@ def _range(type_: Type) -> str:
         case None, None:
             return ""
         case low, None:
-            return f" of at least {low:g}"
+            return f" of at least {number_words(low)}"
         case None, high:
-            return f" of at most {high:g}"
+            return f" of at most {number_words(high)}"
         case low, high:
-            return f" from {low:g} to {high:g}"
+            return f" from {number_words(low)} to {number_words(high)}"
     return ""
+
+
+def number_words(number: float) -> str:
+    """A number as a spec would write it: `10_000`, `0.5`."""
+    return f"{int(number):_}" if float(number).is_integer() and abs(number) < 1e15 else f"{number:g}"
 
 
 def measure_words(dimension: str) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 
 from mialang.diagnostics import Diagnostic
 from mialang.meaning.audit import Audit
+from mialang.meaning.judgement.cells import cells_have_values
 from mialang.meaning.judgement.fitting import (
     attacks_fit,
     defenses_are_not_bypassed,
@@ -46,6 +47,7 @@ Rule = Callable[[Audit], Iterator[Diagnostic]]
 
 RULES: tuple[Rule, ...] = (
     something_is_asked,
+    cells_have_values,
     recipes_make_sense,
     attacks_fit,
     metrics_speak_for_the_extent,
