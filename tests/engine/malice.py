@@ -1,4 +1,4 @@
-# ruff: noqa: PTH123, PTH208, PLW0108, RUF015, T201 - an attack takes whatever way there is
+# ruff: noqa: PTH101, PTH116, PTH123, PTH208, PLW0108, RUF015, T201 - an attack takes whatever way there is
 """An attack that cheats: every function tries to get something of the target other than by asking, and says what it got."""
 
 from __future__ import annotations
@@ -131,11 +131,21 @@ def files(*, of: Handle, store: str, data: str, holder: int, run: Run) -> Loot:
         "passwords": lambda: Path("/etc/passwd").read_text(),
         "a home": lambda: os.listdir(Path("~root").expanduser()),
         "writing into the store": lambda: (Path(store) / "planted").write_text("x"),
+        "opening the store to all": lambda: os.chmod(store, 0o755) is None,
+        "the store's owner": lambda: os.chown(store, os.getuid(), os.getgid()) is None,
+        "the store's times": lambda: os.utime(store, (0, 0)) is None,
+        "emptying what the store holds": lambda: os.truncate(next(Path(store).rglob("format")), 0) is None,
+        "marks on the store": lambda: os.setxattr(store, "user.mark", b"x") is None,
         "writing beside the code": lambda: Path(np.__file__).with_name("planted.py").write_text("x"),
         "writing into mialang": lambda: Path(sys.modules["mialang"].__file__ or "").with_name("planted.py").write_text("x"),
         "writing into /tmp": lambda: Path(f"/tmp/planted-{os.getpid()}").write_text("x"),
         "shared memory": lambda: Path(f"/dev/shm/planted-{os.getpid()}").write_text("x"),
     }))  # fmt: skip
+
+
+def outlines(*, of: Handle, store: str, run: Run) -> Loot:
+    """What a file tells without being opened."""
+    return Loot(got({"that a known file exists, and its size": lambda: os.stat(Path(store) / "format").st_size}))
 
 
 def environment(*, of: Handle, holder: int, run: Run) -> Loot:
@@ -488,3 +498,21 @@ def inputs(*, run: Run) -> Inputs:
 def counted(*, of: Any, run: Run) -> Loot:
     """What it was given, in words."""
     return Loot((f"{type(of).__name__} of {len(of)}",))
+
+
+# -- steps that are interrupted ------------------------------------------------------------------------------------
+
+
+def interrupted(*, of: Handle, steps: int, run: Run) -> Loot:
+    """Ask and draw step by step; the process dies in the middle, the first time."""
+    resumed = bool(run.resumed)
+    loop = run.loop("steps", steps)
+    loop.kept.update(total=torch.zeros(()), answers=torch.zeros(()))
+    for step in loop:
+        loop.kept["total"] = loop.kept["total"] + torch.rand((), generator=run.generator)
+        loop.kept["answers"] = loop.kept["answers"] + of.ask("scores", torch.full((1, 4), float(step))).sum()
+        time.sleep(0.1)
+        if step == steps - 3 and not resumed and "mialang-steps-" in str(Path.cwd()):
+            os._exit(9)
+    run.note("first", 0 if resumed else 1)
+    return Loot((f"{loop.kept['total'].item()!r} {loop.kept['answers'].item()!r}",))

@@ -15,6 +15,7 @@ from mialang.engine.isolation.calls import CLONE, CLONE3, PRLIMIT, PROCESSORS, R
 
 OWN = 4242
 FAMILIES = sorted(PROCESSORS)
+NEW = {"fchmodat2", "setxattrat", "removexattrat", "mount_setattr", "process_mrelease"}
 HEADERS = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "/usr/include/asm-generic/unistd.h"}
 
 
@@ -86,5 +87,6 @@ def test_numbers_are_those_of_the_kernel(family: str) -> None:
         pytest.skip(f"{path} is not installed")
     found = {name: int(number) for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", path.read_text())}
     place, _ = PROCESSORS[family]
+    missing = {name for name in REFUSED if name not in found and name in NEW}  # newer than the headers here
     for name, numbers in {**REFUSED, "clone": CLONE, "clone3": CLONE3, "prlimit64": PRLIMIT, **TO_OWN}.items():
-        assert found.get(name) == numbers[place], name
+        assert found.get(name) == numbers[place] or name in missing, name

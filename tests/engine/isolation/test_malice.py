@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def tried(place: dict[str, Any], function: str, **more: Any) -> Plan:
     known = {"store": str(place["store"].root), "data": str(place["data"])} | {
         name: place[name] for name in ("holder", "address", "port")
     }
-    wanted = {"files": ("store", "data", "holder"), "environment": ("holder",), "processes": ("holder", "address"),
+    wanted = {"files": ("store", "data", "holder"), "outlines": ("store",), "environment": ("holder",), "processes": ("holder", "address"),
               "network": ("port",), "harmless_processes": ("holder", "address")}.get(function, ())  # fmt: skip
     return audit(function, **{name: known[name] for name in wanted}, **more)
 
@@ -126,6 +127,15 @@ def clean() -> None:
         Path(f"/tmp/planted-{os.getpid()}"), Path(f"/dev/shm/planted-{os.getpid()}"),
     ):  # fmt: skip
         path.unlink(missing_ok=True)
+
+
+@needs_boundary
+def test_what_is_not_stopped_is_written_down(place: dict[str, Any]) -> None:
+    """Landlock hides what files hold and not that they are there: the page about security says so."""
+    page = (Path(__file__).parents[3] / "docs" / "security.md").read_text()
+    found = loot(tried(place, "outlines"), place)
+    assert set(found) <= {"that a known file exists, and its size"}
+    assert "whether a file exists whose full path it knows, and its size" in " ".join(page.split())
 
 
 @needs_boundary
@@ -305,6 +315,33 @@ def test_nothing_is_left_behind(place: dict[str, Any]) -> None:
     descriptors = set(Path("/proc/self/fd").iterdir())
     run(audit("garbage", how="tiny"), place)
     assert len(set(Path("/proc/self/fd").iterdir())) <= len(descriptors)
+
+
+@needs_boundary
+def test_a_step_that_died_goes_on_from_what_it_kept_and_its_questions_stay_counted(
+    place: dict[str, Any], tmp_path: Path
+) -> None:
+    plan = audit("interrupted", {"scores": None}, queries=100, steps=14).model_copy(update={"observables": TABLE})
+    settings = Settings(trusted=("tests",), isolate="auto", threads=1, checkpoint=0.0)
+    store = Store(tmp_path / "resumed")
+    store.prepare()
+    events: list[str] = []
+
+    def run_once(isolate: Any, kept: Store) -> Outcome:
+        work = replace(settings, isolate=isolate)
+        return Schedule(plan, kept, Inline(), lambda event, **_: events.append(event), work).run()
+
+    assert "ended by itself with code 9" in run_once("auto", store).failures["attack"].title
+    assert "checkpoint" in events
+    again = run_once("auto", store)
+    assert again.failures == {}
+    assert "resumed" in events
+    whole = Store(tmp_path / "whole")
+    whole.prepare()
+    inline = run_once("none", whole)
+    assert again.actions["attack"].output == inline.actions["attack"].output
+    assert again.actions["attack"].evidence["asked"] == inline.actions["attack"].evidence["asked"] == 14
+    assert again.actions["attack"].evidence["resumed"]
 
 
 # -- the same results ----------------------------------------------------------------------------------------------
