@@ -80,17 +80,25 @@ class Arms:
         self._run_arm(attack, instance, "attack", "", candidate, setting, cell)
         if attack.controls:
             self._blind(attack, instance, candidate, setting, cell)
-            for baseline in self._baselines(setting):
+            for baseline in self._baselines(setting, candidate):
                 self._run_arm(attack, instance, "baseline", baseline.recipe.name, baseline, setting, cell)
 
-    def _baselines(self, setting: Setting) -> list[Candidate]:
-        """The baselines that fit a threat behind its defense."""
+    def _baselines(self, setting: Setting, attack: Candidate) -> list[Candidate]:
+        """The baselines that fit a threat behind its defense and hand over the sort of thing that the attack does."""
+        registry = self.audit.registry
         found = []
-        for recipe in baselines(self.audit.registry).values():
-            candidate = candidate_of(recipe, self.audit.registry)
-            if candidate is not None and fits(candidate, setting, self.audit.registry):
+        for recipe in baselines(registry).values():
+            candidate = candidate_of(recipe, registry)
+            if candidate is None or not fits(candidate, setting, registry):
+                continue
+            if self._sorts(candidate) & self._sorts(attack):
                 found.append(candidate)
         return found
+
+    def _sorts(self, candidate: Candidate) -> set[str]:
+        """The broadest kinds of what a recipe hands over: what no kind is above."""
+        registry = self.audit.registry
+        return {registry.ancestors(kind_of(each, registry))[-1] for each in candidate.elaborated.results.values()}
 
     def _blind(self, attack: Attack, instance: Instance, candidate: Candidate, setting: Setting, cell: Cell) -> None:
         """The same plan against a decoy; the strongest observable that the attack uses decides which."""

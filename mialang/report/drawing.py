@@ -51,7 +51,9 @@ def _folded(plan: Plan) -> tuple[dict[str, tuple[Node, int]], list[tuple[str, st
     for form, (node, count) in drawing.boxes.items():
         first, already = boxes.get(names[form], (node, 0))
         boxes[names[form]] = (first, already + count)
-    return boxes, [(names[source], names[sink]) for source, sink in drawing.arrows]
+    # A measurement may bear the name of the step that it measures.
+    arrows = ((names[source], names[sink]) for source, sink in drawing.arrows)
+    return boxes, [(source, sink) for source, sink in arrows if source != sink]
 
 
 def _curve(points: list[tuple[float, float]]) -> str:

@@ -16,6 +16,7 @@ from mialang.operators.run import Run
 from mialang.operators.text.canaries import Canaries, CanaryForm
 from mialang.operators.text.enumeration import RankedSecrets
 from mialang.operators.text.prefixes import Prefixes
+from mialang.operators.text.sampling import Samples
 from mialang.operators.text.stream import BETWEEN, stream_of
 from mialang.operators.text.texts import Texts
 from mialang.operators.text.token_scores import in_parts, own_logprobs
@@ -34,9 +35,9 @@ def precision_at(*, of: Artefact, secret: Texts, k: Sequence[int], length: int, 
         0 or 1 per text, items `text {rank}`. Not available for what is no ranking of at least k texts.
     """
     names = [f"at{each}" for each in k], [f"plain{each}" for each in k]
-    if not isinstance(of, Candidates) or of.attempted or isinstance(of.values, torch.Tensor):
+    if not isinstance(of, Samples):
         return Measurement.unavailable("the attack hands over no ranking of texts", *names[0], *names[1])
-    hits, plain = verbatim([str(value) for value in of.values], secret, length)
+    hits, plain = verbatim(of.texts, secret, length)
     measured = Measurement()
     for each, at, without in zip(k, *names, strict=True):
         if len(of) < each:
@@ -90,7 +91,7 @@ def extraction_rate(*, of: Artefact, secret: Texts, prefixes: Prefixes, run: Run
         0 or 1 per passage, items `passage {n}`; a passage without output is a failure. Not available for attacks that
         continue other passages, or none.
     """
-    if not isinstance(of, Candidates) or isinstance(of.values, torch.Tensor) or not of.attempted:
+    if not isinstance(of, Candidates) or isinstance(of, Samples) or isinstance(of.values, torch.Tensor):
         return Measurement.unavailable("the attack continues no passages")
     if not set(of.attempted) <= set(prefixes.units):
         return Measurement.unavailable("the attack continues other passages than these")

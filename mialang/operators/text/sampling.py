@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy import sparse
 
+from mialang.operators.algebra import Objective, Point
 from mialang.operators.artefacts import Array
 from mialang.operators.candidates import Candidates
 from mialang.operators.handles import Handle
@@ -19,9 +21,35 @@ ROUND = 1024  # prompts that are asked at once
 SEEDS = 2**31
 
 
+@dataclass(frozen=True, eq=False)
+class Samples(Candidates, kind="samples"):
+    """Texts that a model wrote of itself: they claim to be no record in particular."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str], scores: torch.Tensor) -> Samples:
+        """Return texts with scores `[n]`."""
+        nobody = torch.full((len(texts),), -1)
+        return cls(tuple(texts), nobody, scores.detach().float().cpu(), nobody.clone(), ())
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts, in order."""
+        return tuple(str(value) for value in self.values)
+
+    def take(self, rows: torch.Tensor, scores: torch.Tensor) -> Samples:
+        """Return some of the texts (`rows`: indices) with new scores."""
+        texts = self.texts
+        return Samples.of([texts[row] for row in rows.tolist()], scores)
+
+    def without(self, units: Collection[int]) -> Samples:
+        """Return the same: what is granted of records takes nothing from texts that claim none."""
+        del units
+        return self
+
+
 def sample(
     *, of: Handle, count: int, tokens: int, by: Decoding, prompts: Texts | None, words: int, run: Run
-) -> Candidates:
+) -> Samples:
     """Let a language model write `count` texts of `tokens` tokens: one question per text.
 
     Args:
@@ -34,7 +62,7 @@ def sample(
         run: seeds, progress, notes.
 
     Returns:
-        The texts in the order in which they came; they claim to be no record in particular.
+        The texts in the order in which they came.
     """
     given = [""] * count
     if prompts is not None:
@@ -47,17 +75,24 @@ def sample(
         written += of.ask("sampled_text", part, decoding=by, tokens=tokens, seed=seeds[at // ROUND])
         run.progress(len(written), count)
     run.note("decoding", by.formula())
-    nobody = torch.full((count,), -1)
-    return Candidates(tuple(written), nobody, torch.zeros(count), nobody.clone(), ())
+    return Samples.of(written, torch.zeros(count))
 
 
-def distinct(*, of: Candidates, share: float, run: Run) -> Candidates:
+def ranked(*, of: Samples, by: Objective, run: Run) -> Samples:
+    """Put the texts with the largest score first; equal ones stay in their order, and none is left out."""
+    score = by(Point(of.texts, of.scores, None, run.generator)).clone()
+    run.note("formula", by.formula())
+    order = torch.argsort(score, descending=True, stable=True)
+    return of.take(order, score[order])
+
+
+def distinct(*, of: Samples, share: float, run: Run) -> Samples:
     """Leave out texts that share too many word trigrams with one kept before (Carlini et al., USENIX Security 2021).
 
     A text goes if at least `share` of the trigrams of an earlier one are among its own. Texts without a trigram stay
     once each.
     """
-    lines = [str(value) for value in of.values]
+    lines = of.texts
     marks = trigrams(lines)
     sizes = np.asarray(marks.sum(1)).ravel()
     kept = np.zeros(len(lines), dtype=bool)

@@ -17,11 +17,11 @@ import torch
 from mialang.operators.algebra import Objective, Point
 from mialang.operators.artefacts import Array, Artefact, array, tensor
 from mialang.operators.batches import packed, unpacked
-from mialang.operators.candidates import Candidates
 from mialang.operators.errors import OperatorError
 from mialang.operators.handles import Handle
 from mialang.operators.run import Json, Run
 from mialang.operators.text.language_model import MEMORY
+from mialang.operators.text.sampling import Samples
 from mialang.operators.text.tokenizer import Tokenizer
 
 
@@ -78,7 +78,7 @@ class TokenScores(Artefact, kind="token_scores"):
 
 
 @torch.inference_mode()
-def token_logprobs(*, of: Handle, about: Candidates, letters: str, run: Run) -> TokenScores:
+def token_logprobs(*, of: Handle, about: Samples, letters: str, run: Run) -> TokenScores:
     """Ask a language model how likely it finds each token of some texts: one question per text.
 
     Args:
@@ -92,7 +92,7 @@ def token_logprobs(*, of: Handle, about: Candidates, letters: str, run: Run) -> 
         Scores of the texts, cut at the length that the model reads.
     """
     tokenizer: Tokenizer = of.know("vocabulary")
-    lines = tuple(str(value) for value in about.values)
+    lines = about.texts
     asked = [line.lower() for line in lines] if letters == "lower" else list(lines)
     tokens, lengths = tokenizer.batch(asked, longest=of.shape[0])
     found = torch.zeros(len(tokens), tokens.shape[1] - 1)

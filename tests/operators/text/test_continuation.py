@@ -18,6 +18,7 @@ from mialang.operators.text.continuation import continued, likely_continuations
 from mialang.operators.text.decoding import Decoding, likeliest_token
 from mialang.operators.text.memorisation import extraction_rate
 from mialang.operators.text.prefixes import prefixes
+from mialang.operators.text.sampling import Samples
 from mialang.operators.text.texts import Texts
 
 from .asked import handle
@@ -155,8 +156,5 @@ def test_a_passage_counts_iff_some_output_is_how_it_goes_on():
 
 
 def test_what_continues_nothing_has_no_rate():
-    nobody = torch.tensor([-1])
-    measured = extraction_rate(
-        of=Candidates(("x",), nobody, torch.zeros(1), nobody, ()), secret=SECRET, prefixes=passages(), run=Run(0)
-    )
+    measured = extraction_rate(of=Samples.of(["x"], torch.zeros(1)), secret=SECRET, prefixes=passages(), run=Run(0))
     assert "no passages" in measured.reasons[""]

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mialang.operators.candidates import Candidates
 from mialang.operators.run import Run
 from mialang.operators.text.canaries import CanaryForm, canaries, planted
 from mialang.operators.text.enumeration import RankedSecrets
 from mialang.operators.text.memorisation import perplexity, precision_at, verbatim
+from mialang.operators.text.sampling import Samples
 from mialang.operators.text.stream import BETWEEN, stream_of
 from mialang.operators.text.texts import Texts
 from mialang.operators.text.windows import NONE, passages
@@ -25,8 +25,7 @@ LETTERS = st.text(st.sampled_from("ab \n"), max_size=25)
 
 
 def ranking(*lines):
-    nobody = torch.full((len(lines),), -1)
-    return Candidates(tuple(lines), nobody, torch.zeros(len(lines)), nobody.clone(), ())
+    return Samples.of(lines, torch.zeros(len(lines)))
 
 
 @settings(max_examples=150)

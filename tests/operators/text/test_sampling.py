@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mialang.engine.handles import Meter
-from mialang.operators.candidates import Candidates
 from mialang.operators.run import Run
 from mialang.operators.text.decoding import likeliest_token, random_token
-from mialang.operators.text.sampling import distinct, sample
+from mialang.operators.text.sampling import Samples, distinct, sample
 from mialang.operators.text.texts import Texts
 
 from .asked import handle
@@ -20,8 +19,7 @@ FREE = random_token(top_k=40, top_p=1.0, temperature=1.0)
 
 
 def texts(*lines):
-    nobody = torch.full((len(lines),), -1)
-    return Candidates(tuple(lines), nobody, torch.zeros(len(lines)), nobody.clone(), ())
+    return Samples.of(lines, torch.zeros(len(lines)))
 
 
 def test_as_many_texts_as_asked_and_one_question_each():

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from mialang.engine.handles import Meter, RefusedError
 from mialang.operators.algebra import Point
 from mialang.operators.artefacts import restore
-from mialang.operators.candidates import Candidates
 from mialang.operators.errors import OperatorError
 from mialang.operators.run import Run
-from mialang.operators.selection import top
+from mialang.operators.text.sampling import Samples, ranked
 from mialang.operators.text.token_scores import (
     TokenScores,
     compressed_bytes,
@@ -33,8 +32,7 @@ from .small_language_model import TEXT, Told, model, tokenizer
 
 
 def texts(*lines):
-    n = torch.full((len(lines),), -1)
-    return Candidates(tuple(lines), n, torch.zeros(len(lines)), n, ())
+    return Samples.of(lines, torch.zeros(len(lines)))
 
 
 def at(score, *lines):
@@ -112,8 +110,9 @@ def test_rankings_put_the_likeliest_first_and_keep_ties():
     """A released tool keeps candidates by perplexity, so that one of two equal ones is lost."""
     logs = torch.tensor([[-2.0], [-1.0], [-2.0]])
     scores = TokenScores(("b", "a", "c"), logs, torch.ones(3, dtype=torch.long), "")
-    ranked = top(of=texts("b", "a", "c"), by=-nll(of=scores, per="token"), keep=3, run=Run(0))
-    assert list(ranked.values) == ["a", "b", "c"]
+    found = ranked(of=texts("b", "a", "c"), by=-nll(of=scores, per="token"), run=Run(0))
+    assert found.texts == ("a", "b", "c")
+    assert found.scores.tolist() == [-1.0, -2.0, -2.0]
 
 
 def test_means_over_tokens_of_different_tokenizers_are_refused_and_sums_are_not():
