@@ -57,8 +57,8 @@ def link_recall(*, of: Links, secret: Graph, pairs: PairUniverse, one_in: Sequen
     """Measure the share of linked pairs found when one in so many other pairs is taken for linked (TPR at a small FPR).
 
     Returns:
-        Field `recall_1_in_{k}` per k: per linked pair 1 where it is found, else 0 (a part where equal scores decide). Not
-        available where the other pairs are fewer than k, so that one false alarm is already too many.
+        Field `recall_1_in_{k}` per k: per linked pair 1 where it is found, else 0. Not available where the other pairs are
+        fewer than k, so that one false alarm is already too many.
     """
     names = [RECALL.format(each) for each in one_in]
     measured = _measured(of, secret, pairs, run)

@@ -85,15 +85,21 @@ class Ranking:
     def recall_at(self, share: float) -> tuple[float, Array]:
         """Return the share of linked pairs found when a share of the others is taken for linked, and which `[positives]`.
 
-        Where a step of equal scores holds more than fits, its pairs count by the part of it that is taken.
+        Of a step of equal scores that holds more others than fit, as large a part of its linked pairs is found as of
+        its others, the first ones. So each pair is found or not, and their number is that of the curve rounded.
         """
         most = share * self.negatives
         own_false = np.diff(self.false, prepend=0)
         left = most - (self.false - own_false)
         # A step without false alarms is taken whole as long as none before it has spent the last one.
         part = np.where(own_false > 0, np.clip(left / np.maximum(own_false, 1), 0, 1), (left >= 0).astype(np.float64))
-        found: Array = part[self.step[self.linked]]
-        return float(found.mean()), found
+        steps = self.step[self.linked]
+        found = part[steps] == 1
+        for split in np.flatnonzero((part > 0) & (part < 1)):  # at most one: the step in which the last alarm is spent
+            inside = np.flatnonzero(steps == split)
+            found[inside[: round(part[split] * len(inside))]] = True
+        hits: Array = found.astype(np.float64)
+        return float(hits.mean()), hits
 
     def curve(self, points: int) -> list[tuple[float, float]]:
         """Return up to `points` corners of the ROC curve, false alarms and recall, close together near the origin."""
