@@ -11,6 +11,7 @@ from typing import Any
 
 from mialang.engine.events import EventLog, Listener, fan_out
 from mialang.engine.executors import Executor
+from mialang.engine.files import sync_folder
 from mialang.engine.schedule import Outcome, Schedule
 from mialang.engine.store import Store, StoreError
 from mialang.engine.work import Settings
@@ -45,6 +46,7 @@ class Run:
                 continue
             except OSError as problem:
                 raise StoreError(f"no run can be kept in `{store.root}`: {problem.strerror}") from problem
+            sync_folder(folder.parent)
             store.write(folder / "spec.mia", plan.spec.encode())
             # Nodes keep their order, inputs before what uses them, so the keys are not sorted.
             store.write(folder / "plan.json", json.dumps(plan.model_dump(mode="json")).encode())
@@ -100,7 +102,7 @@ def perform(  # noqa: PLR0913 - the parts of a run
     run: Run, plan: Plan, store: Store, executor: Executor, settings: Settings, listener: Listener | None = None
 ) -> Outcome:
     """Run a plan; events go to the run's log and to the listener."""
-    with EventLog(run.folder / "events.jsonl") as log:
+    with store.used(), EventLog(run.folder / "events.jsonl") as log:
         tell = fan_out(log, listener)
         tell("run started", run=run.id, nodes=len(plan.nodes), settings=asdict(settings), **executor.about)
         started = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -222,21 +223,34 @@ class Schedule:
 
 def known_nodes(plan: Plan, store: Store) -> tuple[frozenset[str], dict[str, float]]:
     """What is in the store already: the nodes of a plan, and the mean seconds that operators took."""
-    outputs: dict[str, str] = {}
     cached: set[str] = set()
     seconds: dict[str, list[float]] = {}
+    for node, _, action in keys_of(plan, lambda key: store.find(key)[0]):
+        if action is not None:
+            cached.add(node.id)
+            seconds.setdefault(node.operator, []).append(float(action.evidence.get("seconds", 0)))
+    return frozenset(cached), {name: sum(each) / len(each) for name, each in seconds.items()}
+
+
+def keys_of(plan: Plan, find: Callable[[str], Action | None]) -> Iterator[tuple[Node, str, Action | None]]:
+    """The nodes of a plan whose inputs are all known, with their keys and what they made.
+
+    Args:
+        plan: the plan.
+        find: looks for what the node of a key made.
+    """
+    outputs: dict[str, str] = {}
     for node in plan.nodes.values():
         if any(each not in outputs for each in node.inputs):
             continue
         if node.passes_on:
             outputs[node.id] = outputs[node.inputs[0]] if node.operator == "grant" else node_key(node, outputs)
             continue
-        action, _ = store.find(node_key(node, outputs))
+        key = node_key(node, outputs)
+        action = find(key)
         if action is not None:
             outputs[node.id] = action.output
-            cached.add(node.id)
-            seconds.setdefault(node.operator, []).append(float(action.evidence.get("seconds", 0)))
-    return frozenset(cached), {name: sum(each) / len(each) for name, each in seconds.items()}
+        yield node, key, action
 
 
 def measure_data(plan: Plan, store: Store, executor: Executor, settings: Settings) -> dict[str, int]:

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from mialang.engine.files import LOCK, make_folder, only_one, sweep, sync_folder, write_whole
+from mialang.engine.files import LOCK, held, make_folder, only_one, sweep, sync_folder, write_whole
 from mialang.plan.model import canonical
 
 Json = Any
 FORMAT = 1
+CLEANING = 60.0  # seconds that a run waits for the store to be cleaned
 
 
 class StoreError(Exception):
@@ -163,9 +165,20 @@ class Store:
         Returns the action, or None and why there is none: empty where the node never ran, else what is damaged or
         has changed since.
         """
-        path = self.action_path(key)
+        action, damage = self.read(key)
+        if action is None:
+            return None, damage
+        if action.value is None and not self.holds(action.output):
+            return None, "its result is missing or damaged"
+        for file in action.files:
+            if not _unchanged(file):
+                return None, f"`{file['path']}` has changed since"
+        return action, ""
+
+    def read(self, key: str) -> tuple[Action | None, str]:
+        """The record of what a node made, whatever has become of that; None and why, where there is none."""
         try:
-            raw = path.read_bytes()
+            raw = self.action_path(key).read_bytes()
         except OSError:
             return None, ""
         try:
@@ -179,11 +192,6 @@ class Store:
         whole = digest is None or digest == value_digest(made)  # records of old carry no digest
         if not whole or action.key != key or (action.value is not None and value_digest(action.value) != action.output):
             return None, "its record is damaged"
-        if action.value is None and not self.holds(action.output):
-            return None, "its result is missing or damaged"
-        for file in action.files:
-            if not _unchanged(file):
-                return None, f"`{file['path']}` has changed since"
         return action, ""
 
     def record(self, action: Action) -> None:
@@ -213,6 +221,44 @@ class Store:
             except OSError as problem:
                 raise self._unwritable(problem) from problem
             yield
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Keep the store from being cleaned while the body runs.
+
+        Raises:
+            StoreError: somebody is cleaning it, and does not end.
+            UnwritableError: the store cannot be written.
+        """
+        end = time.monotonic() + CLEANING
+        with ExitStack() as stack:
+            while self._held(stack, alone=False) is False:
+                if time.monotonic() > end:
+                    raise StoreError(f"the store `{self.root}` is being cleaned by another process")
+                time.sleep(CLEANING / 100)
+            yield
+
+    @contextmanager
+    def cleaned(self) -> Iterator[None]:
+        """Keep runs from using the store while the body runs.
+
+        Raises:
+            StoreError: a run is under way, or nobody can tell whether one is.
+            UnwritableError: the store cannot be written.
+        """
+        with ExitStack() as stack:
+            got = self._held(stack, alone=True)
+            if got is False:
+                raise StoreError(f"a run is under way in the store `{self.root}`")
+            if got is None:
+                raise StoreError(f"the file system of `{self.root}` knows no locks, so a run under way cannot be told")
+            yield
+
+    def _held(self, stack: ExitStack, *, alone: bool) -> bool | None:
+        try:
+            return stack.enter_context(held(self.root / "in-use", alone=alone))
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
 
     # -- files -----------------------------------------------------------------------------------------------------
 

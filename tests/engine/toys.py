@@ -7,13 +7,14 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 
 from mialang.operators.artefacts import Array, Artefact
 from mialang.operators.errors import OperatorError
+from mialang.operators.handles import Handle
 from mialang.operators.run import Json, Run
 from mialang.plan.model import BudgetPlan, Node, Plan
 
@@ -35,6 +36,30 @@ class Toy(Artefact, kind="toy"):
     @classmethod
     def restore(cls, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -> Self:
         return cls(tuple(arrays["numbers"].tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class Oracle(Artefact, kind="toy oracle"):
+    """A model that answers with two numbers for two."""
+
+    natives: ClassVar[tuple[str, ...]] = ("logits",)
+    classes: ClassVar[tuple[int, ...]] = (0, 1)
+    shape: ClassVar[tuple[int, ...]] = (2,)
+
+    slope: int
+
+    def answer(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        return x * self.slope
+
+    def arrays(self) -> dict[str, Array]:
+        return {}
+
+    def facts(self) -> dict[str, Json]:
+        return {"slope": self.slope}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -> Self:
+        return cls(facts["slope"])
 
 
 class CrashError(BaseException):
@@ -96,6 +121,37 @@ def walk(*, of: Sequence[Toy], plus: int, name: str, run: Run) -> Toy:
             loop.kept["place"] = loop.kept["place"] * 0.9 + torch.rand(4, generator=run.generator) + torch.rand(4)
             run.progress(step + 1, plus)
     return Toy(tuple(int(value) for value in loop.kept["place"].view(torch.int32)))
+
+
+def oracle(*, of: Sequence[Toy], plus: int, name: str, run: Run) -> Oracle:
+    """A model to be asked."""
+    return Oracle(sum(number for each in of for number in each.numbers) % 7 + plus)
+
+
+def interrogate(*, of: Handle, plus: int, name: str, run: Run) -> Toy:
+    """Ask `plus` questions of two rows each, a millisecond apart; what is asked depends on what was answered."""
+    loop = run.loop("questions", plus)
+    loop.kept["x"] = torch.rand(2, 2, generator=run.generator)
+    for step in loop:
+        time.sleep(0.001)
+        answer = of.ask("logits", loop.kept["x"])
+        loop.kept["x"] = (answer + torch.rand(2, 2, generator=run.generator)).frac()
+        run.progress(step + 1, plus)
+    return Toy(tuple(int(value) for value in loop.kept["x"].flatten().view(torch.int32)))
+
+
+def handle_on(model: str) -> Node:
+    """A handle on a toy oracle, which lets its logits be asked for."""
+    params = {"model": {"$node": model}, "sees": {"logits": None}, "knows": [], "transforms": [], "decoy": ""}
+    return Node(id=f"handle_{model}", label="handle", role="handle", operator="handle", python="", version=1, kind="model",
+                params=params, inputs=(model,))  # fmt: skip
+
+
+def interrogation(name: str, handle: str, plus: int, seed: int) -> Node:
+    """A node that asks `plus` times two questions, and may ask no more."""
+    params = {"of": {"$handle": handle}, "plus": plus, "name": name}
+    return Node(id=name, label=name, role="attack", operator="interrogate", python="tests.engine.toys:interrogate",
+                version=1, kind="toy", params=params, inputs=(handle,), seed=seed, queries=2 * plus)  # fmt: skip
 
 
 def node(name: str, inputs: Sequence[str] = (), plus: int = 0, function: str = "add", seed: int | None = None) -> Node:

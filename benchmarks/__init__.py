@@ -1,0 +1,1 @@
+"""What the engine, the language and the operators cost, and what crashes do: scripts, run one by one."""
