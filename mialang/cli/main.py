@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import mialang
-from mialang.cli import comparing, explaining, look, planning, running, writing
+from mialang.cli import comparing, explaining, keeping, look, planning, running, writing
 from mialang.cli.console import Exit, show_findings
 from mialang.cli.usage import UnusableError, usage_finding
 from mialang.diagnostics import did_you_mean, error
@@ -45,6 +45,16 @@ app = typer.Typer(
 for module in (writing, planning, running, look, explaining, comparing):
     for command in module.COMMANDS:
         app.command(command.__name__.rstrip("_"))(command)
+keeper = typer.Typer(
+    cls=Commands,
+    name="store",
+    help="Look after a store: list, check and clean it, take runs out and in.",
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in keeping.COMMANDS:
+    keeper.command(command.__name__.rstrip("_"))(command)
+app.add_typer(keeper)
 
 
 def _version(wanted: bool) -> None:

@@ -122,7 +122,7 @@ def remove(store: Store, found: Garbage) -> None:
             shutil.rmtree(aside)
         for path in sorted(found.files, key=lambda each: each.suffix != ".json"):  # records before their results
             path.unlink(missing_ok=True)
-        for aside in store.scratch.glob("removed-*"):
+        for aside in (*store.scratch.glob("removed-*"), *store.scratch.glob("taken-*")):  # of who died at this
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as problem:
         raise StoreError(f"`{problem.filename}` cannot be removed: {problem.strerror}") from problem

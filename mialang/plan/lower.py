@@ -159,7 +159,11 @@ class Lowering:
 
     def _is_judge(self, value: Application, sort: str, name: str, metric: Any) -> bool:
         parameter = metric.by_name[name]
-        return sort in ("leakage", "objective") and self.audit.registry.is_a(parameter.type.bare().name, "model") and value.is_step
+        return (
+            sort in ("leakage", "objective")
+            and self.audit.registry.is_a(parameter.type.bare().name, "model")
+            and value.is_step
+        )
 
     def _whole_target(self, threat: str, cell: Cell, repeat: int) -> str:
         """The defended model as its owner serves it: everything seen, nothing metered, defenses on answers in place."""

@@ -166,10 +166,17 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
     alike = bool(_architectures(judge)) and _architectures(judge) == _architectures(target)
     if alike and not trained_on_secret(target) and _public(judge) == _public(target):
         yield (
-            error("E0503", f"the judge `{name}` is the model under attack without its records", measurement.span, "the same model")
+            error(
+                "E0503",
+                f"the judge `{name}` is the model under attack without its records",
+                measurement.span,
+                "the same model",
+            )
             .also(threat.spans["target"], "attacked here")
             .note("the attack looks at that very model, so it would grade its own work")
-            .help("give the judge another architecture, or measure with a metric that says so, as `similarity_under_target`")
+            .help(
+                "give the judge another architecture, or measure with a metric that says so, as `similarity_under_target`"
+            )
         )
         return
     if alike and _data(judge) == _data(target):

@@ -65,7 +65,9 @@ def _same_records(prior: PriorValue, secret: Application, audit: Audit) -> Itera
             )
             if secret.span is not None:
                 finding = finding.also(secret.span, "the secret")
-            yield finding.note("an adversary who already holds the secret proves nothing").help("grant records that the target was not made from")
+            yield finding.note("an adversary who already holds the secret proves nothing").help(
+                "grant records that the target was not made from"
+            )
 
 
 def _named(value: Value) -> str:
