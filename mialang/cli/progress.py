@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STOPPING = "stopping: what is under way is brought to where it can go on; Ctrl-C again stops at once"
 QUIET = 10.0  # seconds between plain lines
 ENOUGH = 0.9  # of what is left to do, of which it must be known how long it takes
+BRIEF = ("data", "check", "metric")  # roles whose nodes count as done in no time until one was seen
 Kind = tuple[str, str]  # role and operator of a node: a target trains longer than a judge of the same type, or shorter
 ENDS = ("finished", "cached", "failed", "skipped", "unfinished", "lacking")
 
@@ -81,7 +82,10 @@ class Forecast:
 
     def _mean(self, operator: Kind) -> float | None:
         seen = self._seen.get(operator)
-        return sum(seen) / len(seen) if seen else self._declared[operator]
+        if seen:
+            return sum(seen) / len(seen)
+        declared = self._declared[operator]
+        return 0.0 if declared is None and operator[0] in BRIEF else declared
 
 
 @contextmanager

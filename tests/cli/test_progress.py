@@ -39,6 +39,15 @@ def test_what_is_left_is_the_mean_times_the_number(seconds: list[float], more: i
     assert forecast.left(sum(seconds)) == pytest.approx(more * sum(seconds) / len(seconds))
 
 
+def test_measurements_that_wait_do_not_keep_the_forecast_waiting() -> None:
+    base = made(6)
+    last = {name: each.model_copy(update={"role": "metric"}) for name, each in base.nodes.items() if name > "n2"}
+    forecast = Forecast(base.model_copy(update={"nodes": {**base.nodes, **last}}))
+    assert forecast.left(1.0) is None
+    forecast("finished", node="n0", seconds=3.0)
+    assert forecast.left(3.0) == pytest.approx(6.0)
+
+
 def test_two_workers_halve_what_is_left() -> None:
     forecast = Forecast(made(4))
     for place in range(2):
