@@ -170,7 +170,7 @@ def threat_plan(audit: Audit, threat: Threat) -> ThreatPlan:
     kind = prior_kind(audit.registry.item(name) for name in granted)
     items = ", ".join(f"{name.replace('_', ' ')} (`{text_of(value)}`)" for name, value in granted.items())
     secrets = secrets_of(setting.target)
-    fixed = any(setting.target.arguments.get(name) is not None for name in operator.fixed_by)
+    fixed = operator.served or any(setting.target.arguments.get(name) is not None for name in operator.fixed_by)
     strict = trained_on_secret(setting.target)
     modality = operator.modality
     article = "an" if modality[:1] in "aeiou" else "a"
@@ -189,7 +189,7 @@ def threat_plan(audit: Audit, threat: Threat) -> ThreatPlan:
         prose.append("The object is training data of a finished model: model inversion in the strict sense.")
     if fixed:
         prose.append(
-            "The model is fixed by its weights: repeats vary the attack only, and the figures speak for this model."
+            f"The model is {'run by somebody else' if operator.served else 'fixed by its weights'}: repeats vary the attack only, and the figures speak for this model."
         )
     return ThreatPlan(
         name=threat.name,

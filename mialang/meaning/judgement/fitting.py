@@ -269,7 +269,9 @@ def fixed_models_stay_as_they_are(audit: Audit) -> Iterator[Diagnostic]:
                 acts = shield_of(defense, audit.registry).acts
                 finding = error("E0307", f"`{defense.name}` acts on {acts}, and `{setting.target.label}` cannot be trained anew",
                                 defense.span, f"acts on {acts}")  # fmt: skip
-                if acts in ("data", "training") and fixed:
+                if acts in ("data", "training", "model") and operator.served:
+                    yield finding.also(threat.spans["target"], "somebody else runs it").help("use a defense on answers")
+                elif acts in ("data", "training") and fixed:
                     yield finding.also(threat.spans["target"], f"fixed by its `{fixed[0]}`").help(
                         f"leave `{fixed[0]}` out and give `{' and '.join(operator.secret)}`, so that it is trained here"
                     )
