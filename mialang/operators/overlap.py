@@ -48,11 +48,11 @@ class Evidence(Artefact, kind="evidence"):
         return cls(dict(facts))
 
 
-def disjoint(*, first: Fingerprinted, second: Fingerprinted, by: str, run: Run) -> Evidence:
-    """Check that two sets share no record, or no class.
+def disjoint(*, first: Fingerprinted, second: Fingerprinted, by: str, near: float | None, run: Run) -> Evidence:
+    """Check that two sets share no record, or no class; with `near`, no records that are almost the same either.
 
     Raises:
-        OperatorError: they share some; says how many.
+        OperatorError: they share some; says how many. Or records of this sort have no near doubles.
     """
     if by == "class":
         shared: list[Any] = sorted(set(first.classes) & set(second.classes))
@@ -69,18 +69,30 @@ def disjoint(*, first: Fingerprinted, second: Fingerprinted, by: str, run: Run) 
             note="an adversary who already holds the secret proves nothing",
             help="grant other records, or remove the shared ones with `minus(a, b)`",
         )
+    alike = 0 if near is None else int(_doubles(second, first, near).sum())
+    if alike:
+        run.note("near_doubles", alike)
+        raise OperatorError(
+            f"{alike:,} of {len(second):,} records of the secret have near doubles in the prior",
+            note=f"near are those of a similarity of at least {near:g}",
+            help="grant other records, or remove the near ones too: `minus(a, b, near = …)`",
+        )
     return Evidence({"by": by, "first": len(first), "second": len(second), "shared": 0})
 
 
-def minus(*, of: Fingerprinted, without: Fingerprinted, run: Run) -> Fingerprinted:
-    """Take from a set the records that another holds; notes how many were removed.
+def minus(*, of: Fingerprinted, without: Fingerprinted, near: float | None, run: Run) -> Fingerprinted:
+    """Take from a set the records that another holds, with `near` those that are almost the same too; notes how many.
 
     Raises:
-        OperatorError: nothing is left.
+        OperatorError: nothing is left, or records of this sort have no near doubles.
     """
     seen = set(without.fingerprints())
     kept = np.array([mark not in seen for mark in of.fingerprints()], dtype=np.bool_)
     run.note("records_removed", int((~kept).sum()))
+    if near is not None:
+        doubles = _doubles(of, without, near) & kept
+        run.note("near_doubles_removed", int(doubles.sum()))
+        kept &= ~doubles
     if not kept.any():
         raise OperatorError(
             f"all {len(of):,} records are among those to be removed",
@@ -88,3 +100,15 @@ def minus(*, of: Fingerprinted, without: Fingerprinted, run: Run) -> Fingerprint
             help="name records that are not those of the other set",
         )
     return of.take(kept)
+
+
+def _doubles(of: Fingerprinted, others: Fingerprinted, similarity: float) -> Array:
+    """Which records of one set have a near double in another."""
+    found = getattr(of, "near", None)
+    if found is None:
+        raise OperatorError(
+            "nothing says when two records of this sort are nearly the same",
+            help="leave `near` out: equal records are told",
+        )
+    doubles: Array = found(others, similarity)
+    return doubles

@@ -282,7 +282,7 @@ class Arms:
                 if registry.item(name).overlaps or not registry.is_a(kind, "records"):
                     continue
                 checks.extend(
-                    Application(disjoint, {"first": value, "second": secret, "by": "record"})
+                    Application(disjoint, {"first": value, "second": secret, "by": "record", "near": None})
                     for secret in secrets_of(setting.target)
                     if kind_of(secret, registry) == kind
                 )

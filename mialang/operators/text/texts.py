@@ -99,6 +99,12 @@ class Texts(Artefact, kind="texts"):
         """Return one hash per record, over its identity; labels do not enter."""
         return [hashlib.blake2b(identity(line).encode(), digest_size=16).hexdigest() for line in self.lines]
 
+    def near(self, others: Texts, similarity: float) -> Array:
+        """Return which of these texts have a near double among others, bool `[n]`."""
+        from mialang.operators.text.likeness import have_double  # noqa: PLC0415 - it compares texts by their n-grams
+
+        return have_double(self.lines, others.lines, similarity)
+
     def arrays(self) -> dict[str, Array]:
         """Return the strings as UTF-8 in a row with the ends of each, and the labels."""
         made = packed(self.lines)

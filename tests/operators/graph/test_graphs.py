@@ -104,9 +104,9 @@ def test_what_a_graph_lacks_is_named():
 
 def test_a_shadow_graph_must_not_share_edges():
     graph, other = communities(seed=1), communities(seed=2)
-    assert disjoint(first=graph, second=other, by="record", run=run()).counts["shared"] == 0
+    assert disjoint(first=graph, second=other, by="record", near=None, run=run()).counts["shared"] == 0
     with pytest.raises(OperatorError, match="share"):
-        disjoint(first=graph.induced(np.arange(10)), second=graph, by="record", run=run())
+        disjoint(first=graph.induced(np.arange(10)), second=graph, by="record", near=None, run=run())
 
 
 def test_graphs_whose_features_only_number_nodes_are_told_apart_by_size():

@@ -63,19 +63,41 @@ def test_texts_without_labels_have_none():
 
 def test_minus_removes_what_is_shared_and_counts_it():
     run = Run(seed=0)
-    left = minus(of=Texts(("A cat", "a dog", "a fish")), without=Texts(("a  CAT", "a bird")), run=run)
+    left = minus(of=Texts(("A cat", "a dog", "a fish")), without=Texts(("a  CAT", "a bird")), near=None, run=run)
     assert left.lines == ("a dog", "a fish")
     assert run.notes == {"records_removed": 1}
-    assert disjoint(first=left, second=Texts(("a cat",)), by="record", run=Run(seed=0)).counts["shared"] == 0
+    assert disjoint(first=left, second=Texts(("a cat",)), by="record", near=None, run=Run(seed=0)).counts["shared"] == 0
 
 
 @given(st.lists(st.sampled_from("abcdef"), min_size=1), st.lists(st.sampled_from("abcdef"), min_size=1))
 def test_minus_makes_data_that_are_disjoint(one, other):
     if set(one) <= set(other):
         with pytest.raises(OperatorError, match="all"):
-            minus(of=Texts(tuple(one)), without=Texts(tuple(other)), run=Run(seed=0))
+            minus(of=Texts(tuple(one)), without=Texts(tuple(other)), near=None, run=Run(seed=0))
         return
     run = Run(seed=0)
-    left = minus(of=Texts(tuple(one)), without=Texts(tuple(other)), run=run)
+    left = minus(of=Texts(tuple(one)), without=Texts(tuple(other)), near=None, run=run)
     assert not set(left.lines) & set(other)
     assert len(left) + run.notes["records_removed"] == len(one)
+
+
+def test_near_doubles_are_told_exactly():
+    mine = ("the cat sat on the mat", "a dog ran after a ball", "hello there you")
+    others = ("The cat sat on the red mat", "hello there you", "nothing like it at all")
+    run = Run(seed=0)
+    left = minus(of=Texts(mine), without=Texts(others), near=0.5, run=run)
+    assert left.lines == ("a dog ran after a ball",)
+    assert run.notes == {"records_removed": 1, "near_doubles_removed": 1}
+    with pytest.raises(OperatorError, match="1 of 3 records of the secret have near doubles"):
+        disjoint(first=Texts(mine[:2]), second=Texts(others), by="record", near=0.5, run=Run(seed=0))
+    # The pairs of words that both have are 4, those that either has 7.
+    assert Texts(mine[:1]).near(Texts(others), 4 / 7).all()
+    assert not Texts(mine[:1]).near(Texts(others), 0.58).any()
+
+
+def test_records_without_likeness_have_no_near_doubles():
+    class Plain(Texts, kind="plain_texts"):
+        near = None
+
+    with pytest.raises(OperatorError, match="nothing says"):
+        minus(of=Plain(("a", "b")), without=Plain(("c",)), near=0.5, run=Run(seed=0))
