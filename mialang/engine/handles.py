@@ -39,6 +39,15 @@ class Answers(Protocol):
         """The model itself."""
 
 
+class Ledger(Protocol):
+    """A count that outlives the process."""
+
+    asked: int
+
+    def ask(self, questions: int) -> None:
+        """Write down that questions are about to be asked."""
+
+
 class RefusedError(OperatorError):
     """A question that the threat does not allow; it cost nothing."""
 
@@ -49,17 +58,25 @@ class Meter:
 
     Attributes:
         cap: how many may be asked; None where nobody counts.
+        ledger: keeps the count for services, which have answered whatever became of the answer: what an earlier, interrupted
+            execution asked is counted as well, before it is asked.
     """
 
     cap: int | None = None
     asked: int = 0
     refused: int = 0
     by_observable: dict[str, int] = field(default_factory=dict)
+    ledger: Ledger | None = None
+
+    @property
+    def spent(self) -> int:
+        """How many of those that may be asked were."""
+        return self.asked if self.ledger is None else self.ledger.asked
 
     @property
     def remaining(self) -> int | None:
         """How many may still be asked."""
-        return None if self.cap is None else self.cap - self.asked
+        return None if self.cap is None else self.cap - self.spent
 
     def count(self, name: str, rows: int) -> None:
         """Count a question of some rows, or refuse it.
@@ -67,13 +84,17 @@ class Meter:
         Raises:
             RefusedError: it would go beyond the cap.
         """
-        if self.cap is not None and self.asked + rows > self.cap:
+        if self.cap is not None and self.spent + rows > self.cap:
             self.refused += rows
+            before = self.spent - self.asked
+            lost = f", {before:,} of them before this step was interrupted" if before else ""
             raise RefusedError(
                 f"the budget of {self.cap:,} questions is spent",
-                note=f"{self.asked:,} were asked; this question has {rows:,} rows",
+                note=f"{self.spent:,} were asked{lost}; this question has {rows:,} rows",
                 help="raise the threat's `queries`, or lower steps, starts or `at_most`",
             )
+        if self.ledger is not None:
+            self.ledger.ask(rows)
         self.asked += rows
         self.by_observable[name] = self.by_observable.get(name, 0) + rows
 

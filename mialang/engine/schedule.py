@@ -6,11 +6,12 @@ import heapq
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mialang.engine.events import Listener
 from mialang.engine.executors import Executor
 from mialang.engine.isolation.choice import strangers
+from mialang.engine.ledger import open_purse
 from mialang.engine.stopping import StoppedError
 from mialang.engine.store import Action, Store
 from mialang.engine.work import Failure, Job, NodeFailedError, Settings, node_key
@@ -58,6 +59,8 @@ class Schedule:
         self.executor = executor
         self.tell = listener
         self.settings = settings
+        if plan.budget.usd is not None:
+            self.settings = replace(settings, purse=open_purse(store, plan.nodes, plan.budget.usd))
         self.outcome = Outcome()
         self._nodes = needed_by_selection(plan)
         self._selected = frozenset(self._nodes if plan.selected is None else plan.selected)

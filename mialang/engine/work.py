@@ -13,11 +13,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from mialang.engine.accounts import Account, Keeps
 from mialang.engine.checkpoints import EVERY, Checkpoints
 from mialang.engine.codec import pack, unpack
 from mialang.engine.events import Listener, silent
 from mialang.engine.handles import Handle, Meter, answering
 from mialang.engine.isolation.choice import Mode, isolates, package_of, packages_of
+from mialang.engine.ledger import Ledger, Purse
 from mialang.engine.stopping import Stop, StoppedError
 from mialang.engine.store import Action, Store, StoreError, UnwritableError, fingerprint, value_digest
 from mialang.plan.model import Node, digest
@@ -43,6 +45,8 @@ class Settings:
         vouched: those of them that were trusted for this run, and not once for all: they may run without a boundary.
         isolate: which attack steps are isolated: `auto` those with code from outside the project, `process` all, `none`.
         checkpoint: seconds between two checkpoints of a long step.
+        purse: the budget of money that questions to services draw on; None = no limit.
+        transcript: what is written down of what services are asked and answer.
     """
 
     device: str = "cpu"
@@ -52,6 +56,8 @@ class Settings:
     vouched: tuple[str, ...] = ()
     isolate: Mode = "none"
     checkpoint: float = EVERY
+    purse: Purse | None = None
+    transcript: Keeps = "hashes"
 
 
 @dataclass(frozen=True)
@@ -349,6 +355,7 @@ class Binding:
         self.meter = Meter(job.node.queries)
         self.handles: dict[str, Handle] = {}  # one per model, so that terms share the answers they ask for
         self.answers: list[Any] = []  # of targets behind their defenses
+        self.account: Account | None = None  # of a step that asks a service
 
     def trusted(self) -> tuple[str, ...]:
         """Packages besides mialang whose code may be imported."""
@@ -384,6 +391,8 @@ class Binding:
         found: dict[str, Json] = {}
         if self.meter.asked or self.meter.refused:
             found = {name: getattr(self.meter, name) for name in METERED}
+        if self.account is not None:
+            found |= {"requests": self.account.requests, "usd": round(self.account.ledger.usd, 6)}
         if defended := sum(each.defended for each in self.answers):
             found |= {"defended": defended, "changed": sum(each.changed for each in self.answers)}
         return found
@@ -403,16 +412,29 @@ class Binding:
         """A model that nobody meters: the attacker's own, or an instrument."""
         from mialang.operators.answers import ModelAnswers  # noqa: PLC0415
 
-        answers = ModelAnswers(self.artefact(name), self.job.observables, generator=self.run.generator)
+        answers = ModelAnswers(self.paid(self.artefact(name)), self.job.observables, generator=self.run.generator)
         return Handle(name.rpartition("-")[0], answers)
+
+    def paid(self, model: Any) -> Any:
+        """A model; where it is a service, with who pays for its answers."""
+        if not hasattr(model, "connect"):
+            return model
+        if self.account is None:
+            store, job = Store(self.job.store), self.job
+            ledger = Ledger(store, job.key, job.node.id, job.settings.purse)
+            self.account = Account(store, job.key, job.node.id, ledger, job.settings.transcript)
+        return model.connect(self.account)
 
     def handle(self, name: str) -> Handle:
         """The target behind its access."""
         params = self.job.handles[name]
         target = params["model"]["$node"]
+        model = self.paid(self.artefact(target))
+        if self.account is not None:
+            self.meter.ledger = self.account.ledger
         transforms = [(each["on"], self.decode(each["term"])) for each in params["transforms"]]
         answers = answering(
-            self.artefact(target), self.job.observables, transforms, self.meter, decoy=params["decoy"] == "permuted",
+            model, self.job.observables, transforms, self.meter, decoy=params["decoy"] == "permuted",
             seed=f"{self.run.seed} {self.job.inputs[target][0]}",
         )  # fmt: skip
         self.answers.append(answers)

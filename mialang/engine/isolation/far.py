@@ -52,6 +52,16 @@ class _Binding(Binding):
             self._held[name] = restore(*unpack(data))
         return self._held[name]
 
+    def paid(self, model: Any) -> Any:
+        """A model of the attack's own; no service, which nobody here could reach or pay.
+
+        Raises:
+            OperatorError: it is one.
+        """
+        if hasattr(model, "connect"):
+            raise OperatorError("an isolated step reaches no service but the target, through its handle")
+        return model
+
     def handle(self, name: str) -> Handle:
         """The target, far away."""
         facts = self._given["handles"][name]
