@@ -75,11 +75,20 @@ def test_never_planted_secrets_are_controls_and_exposure_stays_inside_its_space(
     assert all(0 <= bits <= 9.97 for bits in exposed.values())  # log2 of 1,000 secrets
 
 
-def test_words_are_absent_from_the_report_unless_they_may_be_shown(audited: tuple[Path, dict[str, Any]]) -> None:
+def test_words_are_absent_from_the_report_unless_they_may_be_shown(
+    audited: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     store, _ = audited
-    page = (newest(store) / "report.html").read_text()
-    assert "opens the vault of the harbour bank is 0" not in page
-    assert "lives at" not in page
+    hidden = (newest(store) / "report.html").read_text()
+    mialang("report", "last", "--store", store, "--html", tmp_path / "shown.html", "--reveal")
+    shown = (tmp_path / "shown.html").read_text()
+    for page in (hidden, shown):
+        assert (
+            'scope="row">passage 0<' in page
+        )  # what an adversary with its beginning made of it, beside how it goes on
+        assert 'scope="row">output 1<' in page  # what the model wrote of itself
+    words = set(shown.split()) - set(hidden.split())
+    assert {"street", "crowns"} & words
 
 
 # -- the full plan ---------------------------------------------------------------------------------------------------

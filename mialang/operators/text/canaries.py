@@ -46,6 +46,12 @@ class CanaryForm(Artefact, kind="canary_form"):
         """Return the canaries of some secrets (whole numbers) as texts."""
         return tuple(self.template.replace(SLOT, f"{secret:0{self.digits}d}") for secret in secrets.tolist())
 
+    def holds(self, text: str) -> bool:
+        """Whether a text is a canary of this form, whatever its secret."""
+        before, after = self.template.split(SLOT)
+        secret = text[len(before) : len(text) - len(after)]
+        return text == f"{before}{secret}{after}" and len(secret) == self.digits and secret.isdigit()
+
     def arrays(self) -> dict[str, Array]:
         """Nothing large."""
         return {}
@@ -121,6 +127,14 @@ def canaries(*, template: str, digits: int, insertions: Sequence[int], each: int
     run.note("copies", int(copies.sum()))
     run.note("most_bits", round(math.log2(len(form)), 2))
     return Canaries(form, drawn.astype(np.int64), copies)
+
+
+def are_canaries(texts: Texts) -> Array:
+    """Return which records of a text are canaries that were planted in it, `[n]`."""
+    if "canaries" not in texts.about:
+        return np.zeros(len(texts), dtype=bool)
+    form = CanaryForm.restore({}, texts.about["canaries"])
+    return np.array([form.holds(line) for line in texts.lines], dtype=bool)
 
 
 def planted(*, of: Texts, canaries: Canaries, run: Run) -> Texts:

@@ -13,7 +13,7 @@ from mialang.operators.candidates import Candidates
 from mialang.operators.handles import Handle
 from mialang.operators.measurement import Measurement
 from mialang.operators.run import Run
-from mialang.operators.text.canaries import Canaries, CanaryForm
+from mialang.operators.text.canaries import Canaries, are_canaries
 from mialang.operators.text.enumeration import RankedSecrets
 from mialang.operators.text.prefixes import Prefixes
 from mialang.operators.text.sampling import Samples
@@ -69,19 +69,11 @@ def verbatim(texts: Sequence[str], secret: Texts, length: int) -> tuple[Array, A
 
 def _canary_characters(secret: Texts, total: int) -> Array:
     """Return which characters of the records in a row belong to a canary, `[total]`."""
-    marked = np.zeros(total, dtype=bool)
-    if "canaries" not in secret.about:
-        return marked
-    form = CanaryForm.restore({}, secret.about["canaries"])
-    before, after = form.template.split("{}")
-    size = len(form.template) - len("{}") + form.digits
-    at = 0
-    for line in secret.lines:
-        secret_part = line[len(before) : len(line) - len(after)]
-        if len(line) == size and line.startswith(before) and line.endswith(after) and secret_part.isdigit():
-            marked[at : at + size] = True
-        at += len(line) + len(BETWEEN)
-    return marked
+    sizes = np.array([len(line) + len(BETWEEN) for line in secret.lines])
+    own = np.repeat(are_canaries(secret), sizes)
+    inside = np.arange(len(own)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    found: Array = (own & (inside < np.repeat(sizes - len(BETWEEN), sizes)))[:total]
+    return found
 
 
 def extraction_rate(*, of: Artefact, secret: Texts, prefixes: Prefixes, run: Run) -> Measurement:

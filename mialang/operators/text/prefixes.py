@@ -14,6 +14,7 @@ from mialang.operators.artefacts import Array, Artefact
 from mialang.operators.batches import packed, unpacked
 from mialang.operators.errors import OperatorError
 from mialang.operators.run import Json, Run
+from mialang.operators.text.canaries import are_canaries
 from mialang.operators.text.texts import Texts
 
 WORD = re.compile(r"\S+")
@@ -83,7 +84,7 @@ class _Words:
 
 
 def prefixes(*, of: Texts, count: int, words: int, follow: int, run: Run) -> Prefixes:
-    """Draw passages from records at random, each word of which may begin one with the same chance.
+    """Draw passages from records at random, each word of which may begin one with the same chance; none from canaries.
 
     Args:
         of: the text.
@@ -96,7 +97,7 @@ def prefixes(*, of: Texts, count: int, words: int, follow: int, run: Run) -> Pre
         OperatorError: no record is long enough.
     """
     known = [_Words.of(record) for record in of.lines]
-    room = np.array([max(0, each.count - words - follow + 1) for each in known])
+    room = np.array([max(0, each.count - words - follow + 1) for each in known]) * ~are_canaries(of)
     if not room.sum():
         raise OperatorError(
             f"no record has {words + follow} words",

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from mialang.operators.text.words import words_of
-from mialang.plan.model import Arm
+from mialang.plan.model import Arm, Node
 from mialang.report.phrases import NOT_EVALUATED
 from mialang.report.rendering import render
 from mialang.report.sections.exhibit import Exhibit, Stand
@@ -21,6 +21,7 @@ ROWS = 8  # of a card; the rest is folded away
 MOST = 200  # texts folded away in one exhibit
 STRETCH = 6  # words in a row that count as copied, where an output claims no record
 LONGEST = 60  # words of a text that are drawn
+PREFIXES = "prefixes"  # the item that grants beginnings of passages
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,21 @@ class Card:
 
 @dataclass(frozen=True)
 class _Outputs:
-    """The outputs of one arm, and the records that they claim to be: None where they claim none."""
+    """The outputs of one arm, and the units that they claim to be: None where they claim none.
+
+    Attributes:
+        unit: what a unit is called: `record`, or `passage`.
+        truths: what is private about each unit, by number: the record itself, or how the passage goes on.
+        private: the private texts of the arm's own repeat.
+    """
 
     texts: tuple[str, ...]
     units: tuple[int, ...]
     attempted: tuple[int, ...] | None
     revealed: frozenset[int]
+    unit: str
+    truths: tuple[str, ...]
+    private: str
 
 
 def introduction(*, reveal: bool) -> Markup:
@@ -123,9 +133,8 @@ class _Reader:
     def __init__(self, exhibit: Exhibit) -> None:
         self.exhibit = exhibit
         self.left = MOST
-        found = exhibit.record.arrays(exhibit.secret) if exhibit.secret is not None else None
-        self.private = strings(found[0]) if found is not None else ()
-        self._stretches: frozenset[tuple[str, ...]] | None = None
+        self._texts: dict[str, tuple[str, ...]] = {}
+        self._stretches: dict[str, frozenset[tuple[str, ...]]] = {}
 
     def card(self, stand: Stand, arm: str) -> Card:
         """One attack in one cell: the first outputs of the first repeat, others folded away."""
@@ -175,21 +184,22 @@ class _Reader:
         most = ROWS + MOST
         if outputs.attempted is None:
             return tuple(
-                RecordRow(f"output {place + 1}", self._passage(text, self._copied(text)), None, None)
+                RecordRow(f"output {place + 1}", self._passage(text, self._copied(text, outputs.private)), None, None)
                 for place, text in enumerate(outputs.texts[:most])
             )
         by_unit = {unit: place for place, unit in reversed(list(enumerate(outputs.units)))}
         return tuple(self._row(outputs, unit, by_unit.get(unit)) for unit in outputs.attempted[:most])
 
     def _row(self, outputs: _Outputs, unit: int, place: int | None) -> RecordRow:
-        truth = self.private[unit] if unit < len(self.private) else ""
+        truth = outputs.truths[unit] if unit < len(outputs.truths) else ""
+        name = f"{outputs.unit} {unit}"
         note = "leaked, not counted" if unit in outputs.revealed else ""
         if place is None:
-            return RecordRow(f"record {unit}", Passage(missing="no output", note=note), self._passage(truth, []), None)
+            return RecordRow(name, Passage(missing="no output", note=note), self._passage(truth, []), None)
         text = outputs.texts[place]
         written, there = words_of(text), words_of(truth)
         output = self._passage(text, [word in set(there) for word in written], note)
-        return RecordRow(f"record {unit}", output, self._passage(truth, [word in set(written) for word in there]), None)
+        return RecordRow(name, output, self._passage(truth, [word in set(written) for word in there]), None)
 
     def _passage(self, text: str, matched: Sequence[bool], note: str = "") -> Passage:
         words = words_of(text)
@@ -199,14 +209,15 @@ class _Reader:
         )
         return Passage(drawn, len(words), sum(marks), "" if words else "no words", note)
 
-    def _copied(self, text: str) -> list[bool]:
+    def _copied(self, text: str, private: str) -> list[bool]:
         """Which words of an output stand in a stretch that the private texts hold word for word."""
-        if self._stretches is None:
-            self._stretches = frozenset(stretch for line in self.private for stretch in _stretches(words_of(line)))
+        if private not in self._stretches:
+            lines = self._strings(private)
+            self._stretches[private] = frozenset(each for line in lines for each in _stretches(words_of(line)))
         words = words_of(text)
         marks = [False] * len(words)
         for place, stretch in enumerate(_stretches(words)):
-            if stretch in self._stretches:
+            if stretch in self._stretches[private]:
                 marks[place : place + STRETCH] = [True] * STRETCH
         return marks
 
@@ -223,15 +234,42 @@ class _Reader:
         arrays, facts = found
         if "values.bytes" not in arrays:
             return None, "not available", "its outputs are no texts"
-        leaked = [node for node in record.upstream(arm.node) if node.role == "held"]
-        claims = any(node.params["records"].get("$node") == self.exhibit.secret for node in leaked)
+        upstream = record.upstream(arm.node)
+        private = self._secret_of(upstream)
+        leaked = [node for node in upstream if node.role == "held"]
+        claims = any(node.params["records"].get("$node") in (self.exhibit.secret, private) for node in leaked)
+        given = next((node for node in upstream if node.role == "grant" and node.params["item"] == PREFIXES), None)
         units = tuple(int(unit) for unit in arrays["group"].tolist())
-        attempted = tuple(int(unit) for unit in facts["attempted"]) if claims else None
-        return (
-            _Outputs(strings(arrays, "values."), units, attempted, self._revealed([node.id for node in leaked])),
-            "",
-            "",
-        )
+        attempted = tuple(int(unit) for unit in facts["attempted"]) if claims or given is not None else None
+        truths = self._strings(private) if given is None else self._suffixes(given, private)
+        revealed = self._revealed([node.id for node in leaked])
+        unit = "record" if given is None else "passage"
+        return _Outputs(strings(arrays, "values."), units, attempted, revealed, unit, truths, private), "", ""
+
+    def _secret_of(self, upstream: Sequence[Node]) -> str:
+        """The node of the private texts that an arm rests on: those of its own repeat, where they are drawn anew."""
+        secret = self.exhibit.secret
+        if secret is None:
+            return ""
+        plan = self.exhibit.record.plan
+        alike = (plan.nodes[secret].label, plan.nodes[secret].operator)
+        return next((node.id for node in upstream if (node.label, node.operator) == alike), secret)
+
+    def _strings(self, node: str) -> tuple[str, ...]:
+        """The texts that a node made; none where it made none."""
+        if node not in self._texts:
+            found = self.exhibit.record.arrays(node) if node else None
+            self._texts[node] = strings(found[0]) if found is not None else ()
+        return self._texts[node]
+
+    def _suffixes(self, grant: Node, private: str) -> tuple[str, ...]:
+        """How the passages go on whose beginnings were granted."""
+        found = self.exhibit.record.arrays(grant.params["of"]["$node"])
+        lines = self._strings(private)
+        if found is None or not lines:
+            return ()
+        ends = zip(found[0]["places"].tolist(), found[0]["stops"].tolist(), strict=True)
+        return tuple(lines[place][stop:] for place, stop in ends)
 
     def _revealed(self, leaked: Sequence[str]) -> frozenset[int]:
         """The records that some leaked pairs give away."""

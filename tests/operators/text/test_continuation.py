@@ -14,6 +14,7 @@ from mialang.engine.handles import Meter
 from mialang.operators.candidates import Candidates
 from mialang.operators.errors import OperatorError
 from mialang.operators.run import Run
+from mialang.operators.text.canaries import canaries, planted
 from mialang.operators.text.continuation import continued, likely_continuations
 from mialang.operators.text.decoding import Decoding, likeliest_token
 from mialang.operators.text.memorisation import extraction_rate
@@ -45,6 +46,14 @@ def test_prefixes_are_whole_words_that_stand_in_the_text_with_enough_after_them(
     room = sum(max(0, len(line.split()) - words - follow + 1) for line in SECRET.lines)
     assert len(found) == min(count, room)
     assert found.reveals() == ()
+
+
+def test_no_passage_comes_from_a_canary():
+    drawn = canaries(template="one two three four five six {}", digits=4, insertions=[20], each=1, run=Run(0))
+    text = planted(of=Texts(("the code of the door is somewhere",)), canaries=drawn, run=Run(0))
+    found = prefixes(of=text, count=50, words=2, follow=2, run=Run(0))
+    assert len(found) == 4
+    assert {text.lines[place] for place in found.places} == {"the code of the door is somewhere"}
 
 
 def test_a_text_without_a_record_long_enough_is_refused():
