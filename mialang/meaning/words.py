@@ -91,15 +91,10 @@ def many_words(type_: Type) -> str:
 
 
 def _range(type_: Type) -> str:
-    match type_.low, type_.high:
-        case None, None:
-            return ""
-        case low, None:
-            return f" of at least {number_words(low)}"
-        case None, high:
-            return f" of at most {number_words(high)}"
-        case low, high:
-            return f" from {number_words(low)} to {number_words(high)}"
+    low, high = type_.low, type_.high
+    if low is None:
+        return "" if high is None else f" of at most {number_words(high)}"
+    return f" of at least {number_words(low)}" if high is None else f" from {number_words(low)} to {number_words(high)}"
     return ""
 
 
