@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,9 +18,10 @@ from mialang.operators.artefacts import Array, Artefact
 from mialang.operators.batches import Batch
 from mialang.operators.errors import OperatorError
 from mialang.operators.run import Json, Run
+from mialang.operators.text.recall import Recall
 from mialang.operators.text.texts import Texts
 
-REMEMBERED = 16  # calls whose answers are kept at hand: a noisy store is asked for the same texts again and again
+ONCE, AGAIN = 8, 16  # calls whose answers are kept at hand, of up to 4,096 texts each
 
 
 class Encoder(ABC):
@@ -117,8 +117,8 @@ class Embedder(Artefact, kind="embedder"):
         return made
 
     @cached_property
-    def _remembered(self) -> OrderedDict[str, torch.Tensor]:
-        return OrderedDict()
+    def _recall(self) -> Recall:
+        return Recall(ONCE, AGAIN)
 
     def answer(self, name: str, x: Batch) -> torch.Tensor:
         """Answer its native observable, `embedding` `[n, D]`.
@@ -132,12 +132,7 @@ class Embedder(Artefact, kind="embedder"):
         if isinstance(x, torch.Tensor):
             return self.encoder.embed_soft(x)
         key = hashlib.blake2b("\0".join(x).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        if key not in self._remembered:
-            self._remembered[key] = self.encoder.embed(x)
-            while len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
-        self._remembered.move_to_end(key)
-        return self._remembered[key].clone()
+        return self._recall(key, lambda: self.encoder.embed(x)).clone()
 
     def arrays(self) -> dict[str, Array]:
         """Return the weights."""
