@@ -249,6 +249,7 @@ def _execute(job: Job, store: Store, tell: Listener, keeper: Checkpoints) -> Act
     }
     keeper.counters = binding.counters()
     made = function(**arguments, run=run)
+    run.loops.clear()  # a run and its loops hold each other, and a loop holds all that a search moved
     evidence: dict[str, Json] = {
         "notes": run.notes,
         "seconds": round(keeper.seconds, 4),
