@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from functools import cache
 from inspect import cleandoc
 from typing import Any, TypeVar
 
-from lark import Token, Transformer
-
 from mialang.source import Source, Span
 from mialang.syntax import tree
+from mialang.syntax.automaton import Children
+from mialang.syntax.grammar import automaton
+from mialang.syntax.tokens import Token
 
 ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 DEEPEST = 100
 
-Children = list[Any]
 Grown = TypeVar("Grown", bound=tree.Node)
 
 
@@ -27,25 +28,24 @@ class TooDeep(Exception):  # noqa: N818 - a problem in the spec, not an error of
         self.span = span
 
 
-class Builder(Transformer[Token, Any]):
+class Builder:
     """Makes the nodes of one source."""
 
     def __init__(self, source: Source) -> None:
-        super().__init__()
         self._source = source
         self._depth: dict[int, int] = {}
 
+    def __call__(self, rule: int, pieces: Children) -> Any:
+        """The node that a rule makes of its children."""
+        return _methods()[rule](self, pieces)
+
     # -- small pieces ---------------------------------------------------------------------------------------------
 
-    def _span(self, pieces: Iterable[Any]) -> Span:
+    def _span(self, pieces: Sequence[Any]) -> Span:
         """The span from the first to the last of some tokens and nodes."""
-        ends = [
-            (piece.start_pos or 0, piece.end_pos or 0)
-            if isinstance(piece, Token)
-            else (piece.span.start, piece.span.end)
-            for piece in pieces
-        ]
-        return Span(self._source, ends[0][0], ends[-1][1])
+        first, last = pieces[0], pieces[-1]
+        start = first.start_pos if isinstance(first, Token) else first.span.start
+        return Span(self._source, start, last.end_pos if isinstance(last, Token) else last.span.end)
 
     def _grow(self, node: Grown) -> Grown:
         """Track how deep an expression nests, so that nothing downstream can overflow the stack."""
@@ -256,3 +256,14 @@ class Builder(Transformer[Token, Any]):
         doc = next((self._doc(piece) for piece in pieces if isinstance(piece, Token)), None)
         whole = Span(self._source, 0, len(self._source.text))
         return tree.File(whole, edition, doc, tuple(self._nodes(pieces)))
+
+
+@cache
+def _methods() -> list[Callable[[Builder, Children], Any]]:
+    """What makes the node of each rule, by its number."""
+    return [getattr(Builder, rule.method, _none) for rule in automaton().rules]
+
+
+def _none(_: Builder, pieces: Children) -> Any:
+    """A rule without a method makes no node: it hands its children over, or its only child stands for it."""
+    raise AssertionError(f"nothing makes a node of {pieces}")

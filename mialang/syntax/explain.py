@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from mialang.diagnostics import Diagnostic, error
-from mialang.syntax.grammar import grammar, lex, soften
+from mialang.syntax.automaton import Stack
+from mialang.syntax.grammar import automaton, lex, soften
 from mialang.syntax.situation import Situation
 from mialang.syntax.slips import PARTNER, SLIPS
 
@@ -84,11 +84,10 @@ def _messages() -> dict[int, Message]:
 
 def state_after(sentence: str) -> int:
     """The waiting state that a beginning of a file leads to."""
-    parser: Any = grammar().parse_interactive("", start="start")
+    stack = Stack(automaton())
     for token in lex("" if sentence == "(nothing)" else sentence):
-        parser.feed_token(soften(token, parser.parser_state.position))
-    position: int = parser.parser_state.position
-    return position
+        stack.feed(soften(token, automaton().states[stack.waiting]))
+    return stack.waiting
 
 
 def message_for(state: int) -> Message:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from lark import Token
-
 from mialang.syntax.grammar import BEFORE_NUMBER, lex
+from mialang.syntax.tokens import Token
 
 OPENING = {"LBRACE", "LPAR", "LSQB"}
 CLOSING = {"RBRACE", "RPAR", "RSQB"}
@@ -74,7 +73,7 @@ def _lines(text: str) -> list[Line]:
                 current.indent = owner
         elif first:
             current.indent = levels[-1] if levels else 0
-            if token.type in CONTINUES or (token.type == "AT" and BEFORE_NUMBER.match(text, token.end_pos or 0)):
+            if token.type in CONTINUES or (token.type == "AT" and BEFORE_NUMBER.match(text, token.end_pos)):
                 current.indent += HANG
         current.tokens.append(token)
         if token.type in OPENING:

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
-
-from lark import Token
-from lark.exceptions import UnexpectedToken
-from lark.parsers.lalr_parser_state import ParseConf, ParserState
 
 from mialang.diagnostics import Diagnostic, error
 from mialang.source import Source, Span
 from mialang.syntax import tree
+from mialang.syntax.automaton import Stack, UnexpectedError
 from mialang.syntax.build import DEEPEST, Builder, TooDeep
 from mialang.syntax.explain import explain
-from mialang.syntax.grammar import lex, parse_table, soften, tree_builder
+from mialang.syntax.grammar import automaton, lex, soften
 from mialang.syntax.situation import Situation
 from mialang.syntax.slips import CLOSING, named
+from mialang.syntax.tokens import Token
 
 ITEM_STARTS = {"NAME", "VERB", "IMPORT", "PARAM", "LET"}
 OPENING = {"LBRACE", "LPAR", "LSQB"}
@@ -73,10 +70,9 @@ class _Run:
     """One pass over a source."""
 
     def __init__(self, source: Source) -> None:
-        callbacks: Any = tree_builder().create_callback(Builder(source))  # type: ignore[no-untyped-call]
-        configuration: ParseConf[int] = ParseConf(parse_table(), callbacks, "start")
         self.source = source
-        self.state: ParserState[int] = ParserState(configuration, None)  # type: ignore[arg-type]
+        self.states = automaton().states
+        self.stack = Stack(automaton(), Builder(source))
         self.found: list[Diagnostic] = []
         self.before: tuple[Token, ...] = ()  # the last tokens that the parser took
         self.brackets: list[Token] = []
@@ -108,34 +104,36 @@ class _Run:
     def _tokens(self) -> Iterator[Token]:
         yield from lex(self.source.text)
         end = len(self.source.text.rstrip())
-        yield Token("$END", "", start_pos=end, end_pos=end)
+        yield Token("$END", "", end, end)
 
     def _fits(self, token: Token) -> bool:
-        return soften(token, self.state.position, self.source.text).type in parse_table().states[self.state.position]
+        accepted = self.states[self.stack.waiting]
+        return soften(token, accepted, self.source.text).type in accepted
 
     def _feed(self, token: Token) -> tree.File | None:
         """Give the parser one token; on an error record the finding and start skipping."""
-        token = soften(token, self.state.position, self.source.text)
-        if token.type == "UNCLOSED" and "STRING" in parse_table().states[self.state.position]:
+        waiting = self.stack.waiting
+        accepted = self.states[waiting]
+        token = soften(token, accepted, self.source.text)
+        if token.type == "UNCLOSED" and "STRING" in accepted:
             self._close_text(token)
             return None
         if token.type == "STRING":
             self._check_escapes(token)
         if token.type in NUMBERS:
             token = self._checked_number(token)
-        starts_entry = token.type in ITEM_STARTS and "VERB" in parse_table().states[self.state.position]
+        starts_entry = token.type in ITEM_STARTS and "VERB" in accepted
         result = None
-        waiting = self.state.position
         try:
-            result = self.state.feed_token(token, token.type == "$END")
-        except (UnexpectedToken, TooDeep) as problem:
+            result = self.stack.feed(token)
+        except (UnexpectedError, TooDeep) as problem:
             self.found.append(self._finding(token, waiting, problem))
             self.skipping = len(self.heights) - 1
             if token.type in CLOSING and self._can_resume(token):
                 return None
         else:
             if starts_entry:
-                self.heights[-1] = len(self.state.state_stack) - 1
+                self.heights[-1] = len(self.stack.states) - 1
         self._track(token)
         if self.skipping is not None:
             self.skipping = min(self.skipping, len(self.heights) - 1)
@@ -143,10 +141,10 @@ class _Run:
         return result
 
     def _situation(self, token: Token, waiting: int) -> Situation:
-        values = tuple(self.state.value_stack)
+        values = tuple(self.stack.values)
         return Situation(self.source, token, self.before, tuple(self.brackets), waiting, values)
 
-    def _finding(self, token: Token, waiting: int, problem: UnexpectedToken | TooDeep) -> Diagnostic:
+    def _finding(self, token: Token, waiting: int, problem: UnexpectedError | TooDeep) -> Diagnostic:
         if isinstance(problem, TooDeep):
             span = Span(self.source, problem.span.start, problem.span.start + 1)
             title = f"this is nested more than {DEEPEST} levels deep"
@@ -157,14 +155,14 @@ class _Run:
 
     def _close_text(self, token: Token) -> None:
         """Report an unclosed text, then go on as if its quote stood before the brackets that end the line."""
-        self.found.append(explain(self._situation(token, self.state.position)))
-        start = token.start_pos or 0
+        self.found.append(explain(self._situation(token, self.stack.waiting)))
+        start = token.start_pos
         text = str(token).rstrip()
         end = start + len(text) - self._brackets_at_end(text)
-        self._feed(Token("STRING", '""', start_pos=start, end_pos=end))
+        self._feed(Token("STRING", '""', start, end))
         for place in range(end, start + len(text)):
             if self.skipping is None and not (sign := self.source.text[place]).isspace():
-                self._feed(Token("LBRACE" if sign == "{" else CLOSERS[sign], sign, start_pos=place, end_pos=place + 1))
+                self._feed(Token("LBRACE" if sign == "{" else CLOSERS[sign], sign, place, place + 1))
 
     def _brackets_at_end(self, text: str) -> int:
         """How many characters at the end of an unclosed text open a block, or close what is open."""
@@ -188,22 +186,20 @@ class _Run:
         digits = number[0].replace("_", "")
         if len(digits) <= MOST_DIGITS if digits.isdigit() else float(digits) < LARGEST:
             return token
-        start = token.start_pos or 0
+        start = token.start_pos
         title = f"this number has {len(digits):,} digits" if digits.isdigit() else "this number is too large"
         self.found.append(
             error("E0114", title, Span(self.source, start, start + len(number[0]))).help(
                 f"whole numbers have at most {MOST_DIGITS} digits; other numbers stay below 1e300"
             )
         )
-        return Token.new_borrow_pos(token.type, "0" + str(token)[len(number[0]) :], token)
+        return token.read_as(token.type, "0" + str(token)[len(number[0]) :])
 
     def _check_escapes(self, token: Token) -> None:
         odd = [found for found in re.finditer(r"\\(.)", str(token)) if found[1] not in 'nt"\\']
         if not odd:
             return
-        spans = [
-            Span(self.source, start, start + 2) for start in ((token.start_pos or 0) + each.start() for each in odd)
-        ]
+        spans = [Span(self.source, start, start + 2) for start in (token.start_pos + each.start() for each in odd)]
         finding = error("E0104", f"`{odd[0][0]}` is not an escape", spans[0], "a backslash has a meaning inside quotes")
         for span in spans[1 : 1 + MOST_PLACES]:
             finding = finding.also(span, "and here")
@@ -214,7 +210,7 @@ class _Run:
         if token.type in OPENING:
             self.brackets.append(token)
             if token.type == "LBRACE":
-                self.heights.append(len(self.state.state_stack))
+                self.heights.append(len(self.stack.states))
         elif token.type in CLOSING and any(bracket.type == CLOSING[token.type] for bracket in self.brackets):
             while True:
                 closed = self.brackets.pop()
@@ -227,7 +223,7 @@ class _Run:
         """Whether a token begins a line with an entry or a closing brace, no deeper than where the error was."""
         if token.type == "$END":
             return True
-        start = token.start_pos or 0
+        start = token.start_pos
         first = not self.source.text[self.source.text.rfind("\n", 0, start) + 1 : start].strip()
         deep_enough = self.skipping is not None and len(self.heights) - 1 <= self.skipping
         return (
@@ -237,8 +233,8 @@ class _Run:
     def _resume(self) -> None:
         """Cut the parser back to where an entry may start in the innermost open block."""
         height = self.heights[-1]
-        del self.state.state_stack[height:]
-        del self.state.value_stack[height - 1 :]
+        del self.stack.states[height:]
+        del self.stack.values[height - 1 :]
         while self.brackets and self.brackets[-1].type != "LBRACE":
             self.brackets.pop()
         self.skipping = None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lark import Token
-
 from mialang.source import Source, Span
-from mialang.syntax.grammar import parse_table
+from mialang.syntax.grammar import automaton
+from mialang.syntax.tokens import Token
 
 RULE_OR_BRACKET = {"VERB", "LPAR", "LSQB", "LBRACE"}
 EXPECTING = {"EQUAL", "COLON", "DOT", "UPTO", "PLUS", "MINUS", "TIMES", "COMPARE", "NOT", "AND", "OR", "IN", "AS", "AT",
@@ -34,7 +33,7 @@ class Situation:
     @property
     def span(self) -> Span:
         """The offending token; at the end of the file, the last character."""
-        start = self.token.start_pos or 0
+        start = self.token.start_pos
         if self.token.type == "$END":
             return Span(self.source, max(0, start - 1), start)
         return Span(self.source, start, self.token.end_pos or start)
@@ -50,7 +49,7 @@ class Situation:
 
     def on_one_line(self, first: Token, second: Token) -> bool:
         """Whether nothing breaks the line between two tokens."""
-        return "\n" not in self.source.text[first.end_pos or 0 : second.start_pos or 0]
+        return "\n" not in self.source.text[first.end_pos : second.start_pos]
 
     def adjacent(self, first: Token, second: Token) -> bool:
         """Whether two tokens stand without a space between them."""
@@ -70,7 +69,7 @@ class Situation:
 
     def accepts(self) -> set[str]:
         """The terminals that the table allows in the waiting state."""
-        return set(parse_table().states[self.waiting])
+        return set(automaton().states[self.waiting])
 
     def in_rule(self) -> bool:
         """Whether the parser is in the condition of a rule and not inside a bracket opened there."""
@@ -79,7 +78,7 @@ class Situation:
 
     def span_of(self, token: Token) -> Span:
         """Where a token stands."""
-        return Span(self.source, token.start_pos or 0, token.end_pos or 0)
+        return Span(self.source, token.start_pos, token.end_pos)
 
     def opened(self) -> Token | None:
         """The innermost open bracket."""

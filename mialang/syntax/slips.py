@@ -9,11 +9,10 @@ import re
 import unicodedata
 from itertools import pairwise
 
-from lark import Token
-
 from mialang.diagnostics import Diagnostic, error
 from mialang.source import Span
 from mialang.syntax.situation import Situation
+from mialang.syntax.tokens import Token
 
 VALUES = {"INT", "NUMBER", "QUANTITY", "TRUE", "FALSE", "LSQB", "STRING", "MINUS"}
 PLAIN_NUMBERS = {"INT", "NUMBER"}
@@ -113,7 +112,7 @@ def _number(situation: Situation) -> Diagnostic | None:
         and pair[1].type == "DOT"
         and situation.adjacent(*pair)
     ):
-        span = Span(situation.source, pair[0].start_pos or 0, pair[1].end_pos or 0)
+        span = Span(situation.source, pair[0].start_pos, pair[1].end_pos)
         return error("E0114", f"`{span.text}` is no number", span).help(f"write `{pair[0]}` or `{pair[0]}.0`")
     accepted = situation.accepts()
     if token.type == "NAME" and previous is not None and previous.type in PLAIN_NUMBERS:
@@ -173,7 +172,7 @@ def _dashed(situation: Situation) -> Diagnostic | None:
     following = situation.source.text[situation.span.end : situation.span.end + 1]
     if not situation.adjacent(previous, situation.token) or not (following.isalnum() or following == "_"):
         return None
-    return _not_a_name(situation, previous.start_pos or 0)
+    return _not_a_name(situation, previous.start_pos)
 
 
 def _edition(situation: Situation) -> Diagnostic | None:
@@ -323,7 +322,7 @@ def _from_import(situation: Situation) -> Diagnostic | None:
     words = [each for each in situation.before if str(each) == "from"]
     if not words or situation.opened() is not None:
         return None
-    start = words[-1].start_pos or 0
+    start = words[-1].start_pos
     found = re.match(r"from +([\w.]+) +import +([\w, ]*\w)", situation.source.text[start:])
     if found is None:
         return None

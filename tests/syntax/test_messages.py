@@ -5,24 +5,22 @@ from __future__ import annotations
 import heapq
 
 import pytest
-from lark.parsers.lalr_analysis import Shift
 
 from mialang.source import Source
 from mialang.syntax import parse
 from mialang.syntax.explain import entries, message_for, state_after
-from mialang.syntax.grammar import parse_table
+from mialang.syntax.grammar import automaton
 
 
 def waiting_states() -> set[int]:
     """The states that the parser can be in when it asks for the next token: the start, and after each shifted token."""
-    table = parse_table()
-    start = table.start_states["start"]
-    reached, pending = {start}, [start]
-    waiting = {start}
+    table = automaton()
+    reached, pending = {table.start}, [table.start]
+    waiting = {table.start}
     while pending:
         state = heapq.heappop(pending)
-        for symbol, (action, target) in table.states[state].items():
-            if action is not Shift or target == table.end_states["start"]:
+        for symbol, target in table.states[state].items():
+            if target < 0 or target == table.end:
                 continue
             if symbol.isupper():
                 waiting.add(target)
