@@ -139,3 +139,11 @@ def serving() -> Iterator[Desk]:  # noqa: C901 - a service and all its troubles
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def texts(*, count: int, run: Any) -> Any:
+    """Some texts."""
+    from mialang.operators.text.texts import Texts
+
+    del run
+    return Texts(tuple(f"text {number}" for number in range(count)))
