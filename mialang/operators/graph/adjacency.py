@@ -21,6 +21,7 @@ from mialang.operators.run import Json, Run
 from mialang.operators.spaces import Found, Space
 
 BYTES = 44  # per entry of the matrix: code, gradients of the terms, a step, the products of the features
+PART = 2**18  # entries that are summed at once
 ROUNDS = 60  # of the search for the shift of a projection; it ends when the active pairs no longer change
 
 
@@ -136,15 +137,13 @@ def onto_budget(values: torch.Tensor, budget: float) -> torch.Tensor:
     Between two bends the sum is linear in μ, so that Newton's step is exact once the pairs strictly inside [0, 1] are
     found; bisection keeps it safe until then.
     """
-    clamped = values.clamp(0, 1)
-    if float(clamped.sum(dtype=torch.float64)) <= budget:
-        return clamped
+    if _spent(values, 0.0) <= budget:
+        return values.clamp(0, 1)
     low, high = 0.0, float(values.max())  # at `low` the sum is too large, at `high` it is 0
     shift = 0.0
     for _ in range(ROUNDS):
-        moved = values - shift
-        inside = int(((moved > 0) & (moved < 1)).sum())
-        excess = float(moved.clamp_(0, 1).sum(dtype=torch.float64)) - budget
+        excess = _spent(values, shift) - budget
+        inside = int(((values > shift) & (values < shift + 1)).sum())
         low, high = (shift, high) if excess > 0 else (low, shift)
         step = shift + excess / inside if inside else torch.nan
         following = step if low < step < high else (low + high) / 2
@@ -152,6 +151,12 @@ def onto_budget(values: torch.Tensor, budget: float) -> torch.Tensor:
             break
         shift = following
     return (values - shift).clamp_(0, 1)
+
+
+def _spent(values: torch.Tensor, shift: float) -> float:
+    """Return Σ clamp(values − shift, 0, 1), in parts that a cache holds."""
+    parts = values.reshape(-1).split(PART)
+    return sum(float((part - shift).clamp_(0, 1).sum(dtype=torch.float64)) for part in parts)
 
 
 def adjacency(*, among: NodeFeatures, budget: EdgeCount, begin: RelaxedGraph | None) -> Space:
