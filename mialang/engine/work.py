@@ -178,13 +178,19 @@ def _committed(job: Job, store: Store, tell: Listener, stop: Stop) -> Action:
         raise NodeFailedError(
             Failure(f"an input of `{job.node.label}` is lost", str(problem), "run again: it is then computed anew")
         ) from problem
-    except MemoryError as problem:
-        raise NodeFailedError(
-            Failure(f"`{job.node.label}` ran out of memory", str(problem), "lower batch sizes, steps or records")
-        ) from problem
     except Exception as problem:
         import traceback  # noqa: PLC0415 - only after a failure
 
+        from mialang.operators.memory import exhausted  # noqa: PLC0415
+
+        if exhausted(problem):
+            raise NodeFailedError(
+                Failure(
+                    f"`{job.node.label}` ran out of memory",
+                    str(problem).split("\n", 1)[0],
+                    "lower batch sizes, steps or records",
+                )
+            ) from problem
         if keeper.resumed:
             keeper.drop()  # the state itself may be at fault, as after a change to the operator
         title = f"`{job.node.operator}` broke: {type(problem).__name__}: {problem}"
@@ -392,6 +398,8 @@ class Binding:
         found: dict[str, Json] = {}
         if self.meter.asked or self.meter.refused:
             found = {name: getattr(self.meter, name) for name in METERED}
+        if tight := [each.rows.most for each in self.answers if each.rows.halvings]:
+            found["answered_at_once"] = min(tight)  # records, from where memory ended
         if self.account is not None:
             found |= {"requests": self.account.requests, "usd": round(self.account.ledger.usd, 6)}
         if defended := sum(each.defended for each in self.answers):

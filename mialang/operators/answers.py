@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import torch
 
 from mialang.operators import trust
-from mialang.operators.batches import Batch, joined, parts
+from mialang.operators.batches import Batch, joined
 from mialang.operators.defenses.outputs import OutputTransform
 from mialang.operators.errors import OperatorError
+from mialang.operators.memory import Rows
 from mialang.operators.observables import permuted
 from mialang.operators.run import Json
 
@@ -62,13 +63,15 @@ class ModelAnswers:
         self.classes = model.classes
         self.shape = model.shape
         self.identity: str = getattr(model, "identity", "")
+        self.rows = Rows(CHUNK)
 
     def __call__(self, name: str, x: Batch, **size: Any) -> Batch:
         """Answer an observable for a batch of n inputs; differentiable where `x` is a tensor that requires gradients."""
-        if getattr(x, "requires_grad", False) or len(x) <= CHUNK:
+        if getattr(x, "requires_grad", False) or not len(x):
             answer = self._answer(name, x, size)
         else:
-            answer = joined([self._answer(name, part, size) for part in parts(x, CHUNK)])
+            made = self.rows(len(x), lambda part: self._answer(name, x if part == slice(0, len(x)) else x[part], size))
+            answer = made[0] if len(made) == 1 else joined(made)
         return permuted(answer, generator=self._generator) if self._decoy else answer
 
     def _answer(self, name: str, x: Batch, size: Mapping[str, Any]) -> Batch:

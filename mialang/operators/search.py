@@ -9,6 +9,7 @@ import torch
 from mialang.operators.algebra import Objective, Point
 from mialang.operators.artefacts import Artefact
 from mialang.operators.errors import OperatorError
+from mialang.operators.memory import Rows, back, before
 from mialang.operators.optimisers import Optimiser
 from mialang.operators.run import Run
 from mialang.operators.spaces import Found, Space
@@ -52,9 +53,10 @@ def descend(
         size = over.decode(code[:1]).numel()
     rows = rows_that_fit(size)
     chunks = [slice(at, at + rows) for at in range(0, len(labels), rows)]
+    fit = Rows(rows)
     found = []
     for number, chunk in enumerate(chunks):
-        search = _Search(over, minimise, by, steps, until, keep == "lowest", run, number, len(chunks))
+        search = _Search(over, minimise, by, steps, until, keep == "lowest", run, number, len(chunks), fit)
         found.append(search(code[chunk], labels[chunk]))
     codes, costs = torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
     return over.handed_over(Found(codes, labels.cpu(), costs.cpu(), tuple(units), rows))
@@ -76,6 +78,7 @@ class _Search:
     run: Run
     chunk: int
     chunks: int
+    rows: Rows
 
     def __call__(self, code: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes and their costs after the last step, or at the lowest cost seen."""
@@ -111,24 +114,41 @@ class _Search:
         return torch.where(_wide(better, code), code, at["best_code"]), torch.where(better, last, at["best_cost"])
 
     def _slope(self, code: torch.Tensor, labels: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        code = code.detach().requires_grad_()
-        cost = self.minimise(Point(self.over.decode(code), code, labels, self.run.generator))
-        if cost.requires_grad:
-            (gradient,) = torch.autograd.grad(cost.sum(), code, allow_unused=True)
-        else:
-            gradient = None  # no term depends on the code, as before a decoy without any other term
-        gradient = torch.zeros_like(code) if gradient is None else gradient
+        run, halvings = self.run, self.rows.halvings
+        made = self.rows(
+            len(code),
+            lambda part: self._slope_of(code[part], labels[part]),
+            lambda: before(run),
+            lambda kept: back(run, kept),
+        )
+        if self.rows.halvings > halvings:
+            run.note("rows_at_once", self.rows.most)  # where memory ended, so that later results can be told apart
+        cost, gradient = made[0] if len(made) == 1 else (torch.cat(parts) for parts in zip(*made, strict=True))
         if not bool(torch.isfinite(cost.detach().sum() + gradient.sum())):
             raise OperatorError(
                 f"the search diverged at step {step + 1:,} of {self.steps:,}: objective or gradient is not a number",
                 note=f"it minimised {self.minimise.formula()} by {self.by}",
                 help="lower the optimiser's lr, or clamp the space",
             )
-        return cost.detach(), gradient
+        return cost, gradient
+
+    def _slope_of(self, code: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        code = code.detach().requires_grad_()
+        cost = self.minimise(Point(self.over.decode(code), code, labels, self.run.generator))
+        if cost.requires_grad:
+            (gradient,) = torch.autograd.grad(cost.sum(), code, allow_unused=True)
+        else:
+            gradient = None  # no term depends on the code, as before a decoy without any other term
+        return cost.detach(), torch.zeros_like(code) if gradient is None else gradient
 
     @torch.inference_mode()
     def _cost(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return self.minimise(Point(self.over.decode(code), code, labels, self.run.generator)).clone()
+        def cost(part: slice) -> torch.Tensor:
+            own = code[part]
+            return self.minimise(Point(self.over.decode(own), own, labels[part], self.run.generator)).clone()
+
+        made = self.rows(len(code), cost, lambda: before(self.run), lambda kept: back(self.run, kept))
+        return made[0] if len(made) == 1 else torch.cat(made)
 
 
 def _wide(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -122,6 +122,7 @@ def _serve(channel: Channel) -> None:
 def _step(job: Mapping[str, Json], channel: Channel) -> dict[str, Json]:
     from mialang.engine.work import NodeFailedError  # noqa: PLC0415
     from mialang.operators.errors import OperatorError  # noqa: PLC0415
+    from mialang.operators.memory import exhausted  # noqa: PLC0415
 
     try:
         return _done(job, channel)
@@ -129,9 +130,10 @@ def _step(job: Mapping[str, Json], channel: Channel) -> dict[str, Json]:
         return _failed(problem.failure.title, problem.failure.note, problem.failure.help)
     except OperatorError as problem:
         return _failed(problem.title, problem.note, problem.help)
-    except MemoryError as problem:
-        return _failed("it ran out of memory", str(problem), "lower batch sizes, steps or records", sort="memory")
     except Exception as problem:  # noqa: BLE001 - told to the other side, which tells the user
+        if exhausted(problem):
+            note = str(problem).split("\n", 1)[0]
+            return _failed("it ran out of memory", note, "lower batch sizes, steps or records", sort="memory")
         title = f"{type(problem).__name__}: {problem}"
         return _failed(title, "", "", sort="broke", detail=traceback.format_exc()[-LONGEST:])
 
