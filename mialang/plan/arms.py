@@ -242,7 +242,7 @@ class Arms:
         transforms = tuple(
             defense
             for defense, shield in shields
-            if shield.on_answers and {held.name, declaration.records} & (shield.on or shield.transforms)
+            if shield.guards(held.name, declaration.records)
         )
         whole = BoundHandle(
             defended(setting.target, setting.defenses), None, handle.knows, transforms, "", handle.checks

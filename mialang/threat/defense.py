@@ -41,6 +41,17 @@ class Shield:
         """Whether the access steps around it: who holds the weights asks a copy of their own."""
         return self.on_answers and "weights" in access.sees
 
+    def guards(self, artefact: str, records: str = "") -> bool:
+        """Whether a leaked artefact was taken behind it; not even the weights step around that.
+
+        Args:
+            artefact: the artefact.
+            records: the observable whose answers it holds.
+        """
+        if not self.on_answers:
+            return False
+        return artefact in (self.on or self.transforms) or (not self.on and records in self.transforms)
+
     def behind(self, access: Access, observables: Observables) -> Access:
         """The access that is left behind the defense."""
         if not self.on_answers or self.bypassed_by(access):

@@ -146,3 +146,13 @@ def test_a_derivation_leads_from_what_is_native_to_what_is_asked(native: str, wa
         assert (chain[0], chain[-1]) == (native, wanted)
         for strong, weak in itertools.pairwise(chain):
             assert strong in SHIPPED.by_name[weak].sources
+
+
+def test_what_leaked_stays_behind_its_defense() -> None:
+    both = Shield("noise", "representation", transforms=frozenset({"embedding", "stored_embeddings"}))
+    store = Shield("noise", "representation", transforms=both.transforms, on=frozenset({"stored_embeddings"}))
+    asked = Shield("noise", "representation", transforms=both.transforms, on=frozenset({"embedding"}))
+    answers = Shield("noise", "representation", transforms=frozenset({"embedding"}))
+    training = Shield("dp", "training", transforms=both.transforms)
+    guarded = [each.guards("stored_embeddings", "embedding") for each in (both, store, asked, answers, training)]
+    assert guarded == [True, True, False, True, False]

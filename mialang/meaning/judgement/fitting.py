@@ -284,14 +284,17 @@ def fixed_models_stay_as_they_are(audit: Audit) -> Iterator[Diagnostic]:
 
 
 def defenses_are_not_bypassed(audit: Audit) -> Iterator[Diagnostic]:
-    """Rule 8: a defense on answers does nothing against someone who holds the weights."""
+    """Rule 8: a defense on answers does nothing against someone who holds the weights, unless what leaked was taken behind it."""
     for threat in audit.threats.values():
         for cell in cells_of(audit, threat):
             setting = setting_of(audit, threat, cell)
             if setting is None:
                 break
             for defense in setting.defenses:
-                if shield_of(defense, audit.registry).bypassed_by(setting.granted):
+                shield, kept = shield_of(defense, audit.registry), audit.registry.observables
+                if shield.bypassed_by(setting.granted) and not any(
+                    shield.guards(name, kept[name].records) for name in setting.granted.holds
+                ):
                     yield (
                         warning("W0308", f"`{defense.name}` does nothing against threat `{threat.name}`", threat.spans["access"],
                                 "holds the weights")
