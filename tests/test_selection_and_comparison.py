@@ -80,7 +80,7 @@ def test_a_saved_plan_keeps_its_selection(folder: Path) -> None:
         ("utlity", "nothing in this audit is called `utlity`", "did you mean `utility`?"),
         ("changed:last", "nothing has changed since the run `last`", "leave `--select` out"),
         ("failed:last", "nothing failed in the run `last`", "leave `--select` out"),
-        ("failed:tomorrow", "there is no run called `tomorrow`", "runs are listed"),
+        ("failed:tomorrow", "there is no run called `tomorrow`", "the newest run is `"),
     ],
 )
 def test_a_selection_of_nothing_is_refused(folder: Path, command: str, wanted: str, title: str, help_: str) -> None:

@@ -71,7 +71,7 @@ SLIPS = [
     # -- commands and options
     ("chek audit.mia", "E0802", "there is no command `chek`", "did you mean `check`?"),
     ("lint audit.mia", "E0802", "there is no command `lint`", "did you mean"),
-    ("xyzzy", "E0802", "there is no command `xyzzy`", "known here: `attacks`, `check`"),
+    ("xyzzy", "E0802", "there is no command `xyzzy`", "`mialang --help` lists them"),
     ("audit.mia", "E0802", "`audit.mia` is a spec and no command", "`mialang run audit.mia`"),
     ("--versoin", "E0802", "has no option `--versoin`", "did you mean `--version`?"),
     ("check", "E0802", "`mialang check` lacks its `SPEC`", "write `mialang check SPEC`"),
