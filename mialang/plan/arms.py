@@ -239,11 +239,7 @@ class Arms:
         declaration = self.audit.registry.observables[held.name]
         shields = [(defense, shield_of(defense, self.audit.registry)) for defense in setting.defenses]
         # What leaked was taken behind its defense: not even whoever holds the weights steps around that.
-        transforms = tuple(
-            defense
-            for defense, shield in shields
-            if shield.guards(held.name, declaration.records)
-        )
+        transforms = tuple(defense for defense, shield in shields if shield.guards(held.name, declaration.records))
         whole = BoundHandle(
             defended(setting.target, setting.defenses), None, handle.knows, transforms, "", handle.checks
         )
