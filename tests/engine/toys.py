@@ -130,6 +130,8 @@ def oracle(*, of: Sequence[Toy], plus: int, name: str, run: Run) -> Oracle:
 
 def interrogate(*, of: Handle, plus: int, name: str, run: Run) -> Toy:
     """Ask `plus` questions of two rows each, a millisecond apart; what is asked depends on what was answered."""
+    if run.data is not None:
+        note_call(name, run)
     loop = run.loop("questions", plus)
     loop.kept["x"] = torch.rand(2, 2, generator=run.generator)
     for step in loop:
