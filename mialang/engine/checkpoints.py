@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Json = Any
 EVERY = 20.0  # seconds
 SHARE = 100  # a checkpoint that takes a second is made every hundred seconds: it costs one per cent
-LONGEST = 300.0  # seconds
 DIGEST = 32  # bytes before the state
 
 
@@ -74,7 +73,7 @@ class Checkpoints:
         data = pack("checkpoint", arrays, state)
         self._store.write(self._path, hashlib.sha256(data).digest() + data)
         now = time.monotonic()
-        self._next = now + min(max(self._every, SHARE * (now - began)), LONGEST)
+        self._next = now + max(self._every, SHARE * (now - began))
         self._tell("checkpoint", seconds=round(seconds, 1), bytes=len(data), cost=round(now - began, 3))
         if self._stop.requested:
             raise StoppedError

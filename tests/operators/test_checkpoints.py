@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import pytest
@@ -16,11 +16,13 @@ from torch import nn
 
 from mialang.engine.codec import pack
 from mialang.operators import search
-from mialang.operators.asking import ask
+from mialang.operators.asking import Pairs, ask
 from mialang.operators.checkpoints import plain, rebuilt
 from mialang.operators.defenses.private import PrivateTraining
 from mialang.operators.defenses.training import NegativeLabelSmoothing
 from mialang.operators.distillation import distill
+from mialang.operators.graph.architectures import gcn
+from mialang.operators.graph.node_classifier import node_classifier
 from mialang.operators.image import architectures, decoders, gan_networks, generators
 from mialang.operators.image.classifier import classifier
 from mialang.operators.image.images import Images
@@ -31,9 +33,20 @@ from mialang.operators.run import Run
 from mialang.operators.search import descend
 from mialang.operators.spaces import Pixels
 from mialang.operators.stopping import converged
+from mialang.operators.text import sampling
+from mialang.operators.text.bag_of_words import fit_bag_of_words
+from mialang.operators.text.decoding import random_token
+from mialang.operators.text.sampling import sample
+from mialang.operators.text.texts import Texts
 from mialang.operators.training import Schedule, fit
+from tests.operators.graph.graphs import communities
 from tests.operators.stand_in import StandIn
 from tests.operators.test_repulsion import climbed
+from tests.operators.text.asked import handle
+from tests.operators.text.small_language_model import TEXT
+from tests.operators.text.small_language_model import model as small_model
+from tests.operators.text.test_causal_lm import trained as a_language_model
+from tests.operators.text.test_prefix_decoder import LINES, fitted, vectors
 
 
 class PowerCutError(BaseException):
@@ -160,7 +173,36 @@ def searched(by, until, keep: str):
     return step
 
 
+def language_model(run: Run, target: StandIn):
+    return a_language_model(run=run, epochs=2, trained=Texts(TEXT))
+
+
+def prefix_decoder(run: Run, target: StandIn):
+    return fitted(width=8, epochs=3, run=run)
+
+
+def words(run: Run, target: StandIn):
+    pairs = Pairs(LINES, vectors(8), "embedding", (), "me")
+    return fit_bag_of_words(on=pairs, words=20, epochs=5, lr=0.01, batch=6, run=run)
+
+
+def nodes(run: Run, target: StandIn):
+    graph = replace(communities(), split=communities().split | {"validation": communities().split["test"]})
+    architecture = gcn(hidden=4, layers=2, dropout=0.5)
+    return node_classifier(model=architecture, trained=graph, epochs=8, lr=0.01, decay=5e-4, run=run)
+
+
+def samples(run: Run, target: StandIn):
+    free = random_token(top_k=40, top_p=1.0, temperature=1.0)
+    return sample(of=handle(small_model()), count=10, tokens=4, by=free, prompts=None, words=5, run=run)
+
+
 STEPS = {
+    "language model": language_model,
+    "prefix decoder": prefix_decoder,
+    "words": words,
+    "nodes": nodes,
+    "samples": samples,
     "classifier": trained,
     "private classifier": privately_trained,
     "student": student,
@@ -174,6 +216,7 @@ STEPS = {
 
 @cache
 def uninterrupted(name: str) -> tuple[bytes, int, dict[str, object]]:
+    """What a step makes in one go; called where the sizes of its parts are patched already."""
     return to_the_end(STEPS[name], Disk())
 
 
@@ -183,6 +226,7 @@ def uninterrupted(name: str) -> tuple[bytes, int, dict[str, object]]:
 def test_interrupted_anywhere_and_taken_up_again_makes_the_same_bytes(name: str, every: int, lives: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "MEMORY", 2 * 64 * search.FOOTPRINT)  # two rows at once, so three chunks
+        patch.setattr(sampling, "ROUND", 3)
         assert to_the_end(STEPS[name], Disk(every, lives)) == uninterrupted(name)
 
 

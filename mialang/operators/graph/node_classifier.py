@@ -225,8 +225,10 @@ def node_classifier(
     with run.seeded():
         network: Any = model.build((features.width,), len(classes))
         optimiser = torch.optim.Adam(network.parameters(), lr=lr, weight_decay=decay)
-        kept, lowest, best = state_of(network), float("inf"), 0
-        for epoch in range(epochs):
+        loop = run.loop("training", epochs, network=network, optimiser=optimiser)
+        kept = loop.kept
+        kept.update(state=state_of(network), lowest=float("inf"), epoch=0)
+        for epoch in loop:
             network.train()
             loss = functional.cross_entropy(network(features, links)[1][rows], columns[rows])
             optimiser.zero_grad(set_to_none=True)
@@ -239,13 +241,14 @@ def node_classifier(
                     seen = float(
                         functional.cross_entropy(network.eval()(features, links)[1][watched], columns[watched])
                     )
-                if seen < lowest:
-                    kept, lowest, best = state_of(network), seen, epoch + 1
+                if seen < kept["lowest"]:
+                    kept.update(state=state_of(network), lowest=seen, epoch=epoch + 1)
             run.progress(epoch + 1, epochs, loss=float(loss.detach()))
     about: dict[str, Json] = {"epochs": epochs, "lr": lr, "decay": decay, "train_nodes": len(rows)}
     if watched is not None:
-        about["chosen_epoch"] = best
-    made = NodeModel(model, features.width, classes, state_of(network) if watched is None else kept, trained, about)
+        about["chosen_epoch"] = kept["epoch"]
+    state = state_of(network) if watched is None else kept["state"]
+    made = NodeModel(model, features.width, classes, state, trained, about)
     for name, part in (("train_accuracy", "train"), ("test_accuracy", "test")):
         if part in trained.split:
             run.note(name, _share_correct(made, trained.part(part).numbers, columns))

@@ -131,7 +131,7 @@ def fit_pair_classifier(*, on: Pairs, known: Edges, epochs: int, lr: float, run:
     with run.seeded():
         network = _Network(scaled.shape[1])
         optimiser = torch.optim.Adam(network.parameters(), lr=lr)
-        for epoch in range(epochs):
+        for epoch in run.loop("pairs", epochs, network=network, optimiser=optimiser):
             for rows in torch.randperm(len(scaled), generator=run.generator).split(BATCH):
                 loss = functional.cross_entropy(network(scaled[rows]), linked[rows])
                 optimiser.zero_grad(set_to_none=True)

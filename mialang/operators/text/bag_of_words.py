@@ -101,7 +101,7 @@ def fit_bag_of_words(*, on: Pairs, words: int, epochs: int, lr: float, batch: in
     per_epoch = (len(on) - held) // batch
     total = epochs * per_epoch
     decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * step / total)))
-    for epoch in range(epochs):
+    for epoch in run.loop("words", epochs, layer=layer, optimiser=optimiser, decay=decay):
         rows = order[held:][torch.randperm(len(on) - held, generator=run.generator)]
         figure = 0.0
         for step in range(per_epoch):

@@ -178,25 +178,31 @@ def fit_prefix_decoder(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / total))
     )
-    mean = math.nan
-    for epoch in range(epochs):
-        order = torch.randperm(len(ids), generator=run.generator)
-        summed = 0.0
-        for rows in _batches(order, lengths, batch, run.generator):
-            longest = int(lengths[rows].max()) + 1
-            part = [each.to(run.device) for each in (vectors[rows], ids[rows, :longest], lengths[rows])]
-            loss = network.loss(*part)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-            optimiser.step()
-            schedule.step()
-            summed += float(loss.detach())
-        mean = summed / per_epoch
-        if not math.isfinite(mean):
-            raise diverged("the prefix decoder", (epoch + 1) * per_epoch, total, f"lr = {lr:g}")
-        run.progress(epoch + 1, epochs, loss=mean)
-    run.note("loss", mean)
+    loop = run.loop("prefix decoder", total, network=network, optimiser=optimiser, schedule=schedule)
+    kept = loop.kept
+    kept.update(mean=math.nan)
+    for step in loop:
+        epoch, at = divmod(step, per_epoch)
+        if at == 0:
+            order = torch.randperm(len(ids), generator=run.generator)
+            kept.update(batches=_batches(order, lengths, batch, run.generator), summed=0.0)
+        rows = kept["batches"][at]
+        longest = int(lengths[rows].max()) + 1
+        part = [each.to(run.device) for each in (vectors[rows], ids[rows, :longest], lengths[rows])]
+        loss = network.loss(*part)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        optimiser.step()
+        schedule.step()
+        kept["summed"] += float(loss.detach())
+        if at < per_epoch - 1:
+            continue
+        kept["mean"] = kept["summed"] / per_epoch
+        if not math.isfinite(kept["mean"]):
+            raise diverged("the prefix decoder", step + 1, total, f"lr = {lr:g}")
+        run.progress(epoch + 1, epochs, loss=kept["mean"])
+    run.note("loss", kept["mean"])
     return PrefixDecoder(config, prefix, vectors.shape[1], tokens, tokenizer, on.identity, state_of(network.to("cpu")))
 
 

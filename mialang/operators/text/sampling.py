@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -69,13 +70,15 @@ def sample(
         rows = torch.randint(len(prompts), (count,), generator=run.generator).tolist()
         given = [" ".join(prompts.lines[row].split()[:words]) for row in rows]
     seeds = torch.randint(SEEDS, (count // ROUND + 1,), generator=run.generator).tolist()
-    written: list[str] = []
-    for at in range(0, count, ROUND):
-        part = given[at : at + ROUND]
-        written += of.ask("sampled_text", part, decoding=by, tokens=tokens, seed=seeds[at // ROUND])
-        run.progress(len(written), count)
+    loop = run.loop("rounds", math.ceil(count / ROUND))
+    kept = loop.kept
+    kept["written"] = []
+    for number in loop:
+        part = given[number * ROUND : (number + 1) * ROUND]
+        kept["written"] += of.ask("sampled_text", part, decoding=by, tokens=tokens, seed=seeds[number])
+        run.progress(len(kept["written"]), count)
     run.note("decoding", by.formula())
-    return Samples.of(written, torch.zeros(count))
+    return Samples.of(kept["written"], torch.zeros(count))
 
 
 def ranked(*, of: Samples, by: Objective, run: Run) -> Samples:
