@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mialang.cli.console import Exit, checked, count_words, say, show_findings, store_folder, write_text
+from mialang.cli.console import Exit, checked, count_words, refuse, say, show_findings, store_folder, write_text
 from mialang.cli.selecting import SelectOption, selected
 from mialang.cli.usage import choice, whole
 from mialang.cli.writing import Settings
@@ -94,12 +94,16 @@ def plan(  # noqa: PLR0913 - what the command can be told
     """
     from mialang.cli.words import plan_words  # noqa: PLC0415
     from mialang.engine.schedule import known_nodes  # noqa: PLC0415
-    from mialang.engine.store import Store  # noqa: PLC0415
+    from mialang.engine.store import Store, StoreError  # noqa: PLC0415
     from mialang.plan.cost import estimate, within_budget  # noqa: PLC0415
     from mialang.plan.emit import as_json  # noqa: PLC0415
 
+    try:
+        keep = Store(store_folder(store)).readable()
+    except StoreError as problem:
+        refuse(str(problem), "choose another store with `--store DIR`", Exit.BROKEN, "E0810")
     made = selected(planned(spec, settings, seed, store), select, store)
-    cached, measured = known_nodes(made, Store(store_folder(store)))
+    cached, measured = known_nodes(made, keep)
     cost = estimate(made, cached, measured)
     say(plan_words(made, cost, cached))
     if out is not None:

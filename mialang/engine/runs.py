@@ -13,6 +13,7 @@ from mialang.engine.events import EventLog, Listener, fan_out
 from mialang.engine.executors import Executor
 from mialang.engine.files import sync_folder
 from mialang.engine.schedule import Outcome, Schedule
+from mialang.engine.stopping import StoppedError
 from mialang.engine.store import Store, StoreError
 from mialang.engine.work import Settings
 from mialang.plan.model import Plan, canonical
@@ -110,13 +111,22 @@ def perform(  # noqa: PLR0913 - the parts of a run
             outcome = Schedule(plan, store, executor, tell, settings).run()
         except BaseException as problem:
             with suppress(StoreError):  # where the disk is full, the problem says so
-                tell("run stopped", run=run.id, reason=type(problem).__name__)
+                tell("run stopped", run=run.id, reason=_reason(problem))
             raise
         seconds = time.perf_counter() - started
         tell("run ended", run=run.id, seconds=round(seconds, 3), computed=len(outcome.actions) - len(outcome.cached),
              cached=len(outcome.cached), failed=len(outcome.failures), skipped=len(outcome.skipped), unfinished=len(outcome.unfinished))  # fmt: skip
     store.write(run.folder / "outcome.json", canonical(_as_json(outcome, seconds)))
     return outcome
+
+
+def _reason(problem: BaseException) -> str:
+    match problem:
+        case StoppedError():
+            return "asked to stop"
+        case KeyboardInterrupt():
+            return "interrupted"
+    return str(problem) or type(problem).__name__
 
 
 def _as_json(outcome: Outcome, seconds: float) -> dict[str, Json]:

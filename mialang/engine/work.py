@@ -153,7 +153,7 @@ def _patience(tell: Listener, stop: Stop) -> Callable[[], None]:
         nonlocal told
         if not told:
             told = True
-            tell("waiting", reason="another run is at the same node")
+            tell("waiting", reason="another run, or another worker, is at the same work")
         if stop.requested:
             raise StoppedError
         time.sleep(PATIENCE)

@@ -20,6 +20,7 @@ from mialang.engine.stopping import Stop, StoppedError
 from mialang.engine.store import Action, StoreError, UnwritableError
 from mialang.engine.work import Failure, Job, NodeFailedError, execute
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
 Message = tuple[str, Any]
 AGAIN = 2  # times that a job is done again after its worker died
 LOOK = 0.2  # seconds between two looks at whether somebody asked to stop
@@ -136,7 +137,7 @@ class _Worker:
         self.connection, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other,), daemon=True)
         self.task: Task | None = None
-        with _thread_pools(threads):
+        with _thread_pools(threads), _signals_held():
             self.process.start()
         other.close()  # the worker alone holds its end, so that its death closes it
 
@@ -198,12 +199,22 @@ def _thread_pools(threads: int) -> Iterator[None]:
             del os.environ[name]
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold signals back from processes that are started meanwhile: Ctrl-C reaches them before they can say what to do."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 # -- inside a worker -----------------------------------------------------------------------------------------------
 
 
 def serve(connection: Connection) -> None:
     """Do the jobs that come through a connection, until it says None or closes."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)  # both reach all processes at once; the scheduler says what to do
     stop = Stop()
     jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()

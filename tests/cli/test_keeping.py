@@ -106,7 +106,15 @@ def test_where_no_store_is_that_is_said(command: str, tmp_path: Path) -> None:
 
 def test_a_store_of_a_newer_version_is_refused_in_words(store: Store, tmp_path: Path) -> None:
     (store.root / "format").write_text("99\n")
-    for arguments in (("store", "ls"), ("store", "gc"), ("report", "last"), ("store", "export", "last", "x.tar")):
+    (tmp_path / "tiny.mia").write_text((Path(__file__).parents[1] / "good" / "tiny.mia").read_text())
+    for arguments in (
+        ("run", "tiny.mia"),
+        ("plan", "tiny.mia"),
+        ("store", "ls"),
+        ("store", "gc"),
+        ("report", "last"),
+        ("store", "export", "last", "x.tar"),
+    ):
         said = mialang(*arguments, folder=tmp_path)
         assert said.code in (2, 4)
         assert "is of format 99, and this mialang knows up to 1" in said.err
