@@ -142,3 +142,18 @@ def test_running_again_computes_nothing(pairs: tuple[Path, dict[str, Any]]) -> N
     assert "0 nodes computed" in done.stderr
     again = json.loads(done.stdout)
     assert again["measurements"] == verdict["measurements"]
+
+
+def test_a_search_with_the_encoder_in_hand(tmp_path: Path) -> None:
+    """The weights were not fitted to the secret: the blind control keeps them and permutes what leaked."""
+    store = tmp_path / "store"
+    verdict = audit("encoder_in_hand.mia", store)
+    found = [
+        figure(verdict, "held", "EmbeddingRelaxation", "f1", defense=f"noise_embeddings(deviation = {deviation})")
+        for deviation in ("0.03", "0.1")
+    ]
+    plain = figure(verdict, "held", "EmbeddingRelaxation", "f1", defense="none()")
+    assert plain > found[0] > found[1]
+    assert plain > figure(verdict, "held", "EmbeddingRelaxation", "f1", "blind", defense="none()") + 0.2
+    handles = [node["params"]["decoy"] for node in nodes(store) if node["role"] == "handle"]
+    assert set(handles) == {"", "held"}
