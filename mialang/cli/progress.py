@@ -1,11 +1,11 @@
-"""Progress for people: one bar for the whole run and one for the node under way; plain lines where there is no screen."""
+"""Progress for people: one bar for the whole run and one for each node under way; plain lines where there is no screen."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 STOPPING = "stopping: what is under way is brought to where it can go on; Ctrl-C again stops at once"
 QUIET = 10.0  # seconds between plain lines
+LASTS = 0.5  # seconds after which a node gets a bar
+NAMED = 3  # nodes under way that a plain line names
 ENOUGH = 0.9  # of what is left to do, of which it must be known how long it takes
 BRIEF = ("data", "check", "metric")  # roles whose nodes count as done in no time until one was seen
 Kind = tuple[str, str]  # role and operator of a node: a target trains longer than a judge of the same type, or shorter
+OVER = ("finished", "failed", "stopped")  # a node is under way no more
 ENDS = ("finished", "cached", "failed", "skipped", "unfinished", "lacking")
 
 
@@ -90,7 +93,7 @@ class Forecast:
 
 @contextmanager
 def _bars(forecast: Forecast, stream: TextIO) -> Iterator[Listener]:
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console, RenderableType  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
         MofNCompleteColumn,
@@ -99,13 +102,25 @@ def _bars(forecast: Forecast, stream: TextIO) -> Iterator[Listener]:
         TimeElapsedColumn,
     )
 
+    class Bars(Progress):
+        """Bars of which that of a node appears once the node has lasted, so that hundreds of short ones do not flicker."""
+
+        def get_renderables(self) -> Iterable[RenderableType]:
+            """Return what is drawn."""
+            for task in self.tasks:
+                task.visible = task.visible or (task.elapsed or 0.0) >= LASTS
+            yield from super().get_renderables()
+
+        def refresh(self) -> None:
+            """Draw when it is time, and not for every node that begins."""
+
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
     )  # fmt: skip
-    console = Console(file=stream)
+    console = Console(file=stream, no_color="NO_COLOR" in os.environ or None)
     started = time.monotonic()
-    with Progress(*columns, console=console, refresh_per_second=8, transient=True) as bars:
+    with Bars(*columns, console=console, refresh_per_second=8, transient=True) as bars:
         whole = bars.add_task("audit", total=forecast.total, left="")
         tasks: dict[str, Any] = {}
 
@@ -113,55 +128,78 @@ def _bars(forecast: Forecast, stream: TextIO) -> Iterator[Listener]:
             forecast(event, **facts)
             if event in ENDS:
                 bars.update(whole, completed=forecast.done, left=_left_words(forecast, time.monotonic() - started))
-            match event:
-                case "started":
-                    repeat = f" (repeat {facts['repeat'] + 1})" if facts.get("repeat") is not None else ""
-                    tasks[facts["node"]] = bars.add_task(f"  {facts['label']}{repeat}", total=None, left="")
-                case "progress" if facts["node"] in tasks:
-                    bars.update(tasks[facts["node"]], completed=facts["done"], total=facts["total"])
-                case "finished" | "failed":
-                    if facts["node"] in tasks:
-                        bars.remove_task(tasks.pop(facts["node"]))
-                    if event == "failed":
-                        console.print(f"failed: {facts['label']}: {facts['title']}", markup=False, highlight=False)
-                case "stopping":
-                    console.print(STOPPING, markup=False, highlight=False)
-                case "retried":
-                    words = f"warning: the worker of {facts['label']} is gone: {facts['reason']}; another takes it up"
-                    console.print(words, markup=False, highlight=False)
-                case "recomputed":
-                    console.print(f"warning: {facts['label']} is computed again: {facts['reason']}", markup=False)
+            node = facts.get("node", "")
+            if event == "started":
+                tasks[node] = bars.add_task(f"  {_named(facts)}", total=None, left="", visible=False)
+            elif event == "progress" and node in tasks:
+                left = facts.get("left")
+                words = "" if left is None else f"about {duration(left)} left"
+                bars.update(tasks[node], completed=facts["done"], total=facts["total"], left=words)
+            elif event in OVER and node in tasks:
+                bars.remove_task(tasks.pop(node))
+            if words := notice(event, facts):
+                console.print(words, markup=False, highlight=False)
 
         yield tell
 
 
 class _Lines:
-    """A line now and then, and one for everything that goes wrong."""
+    """A line now and then, and one for everything out of the ordinary."""
 
     def __init__(self, forecast: Forecast, stream: TextIO) -> None:
         self.forecast = forecast
         self.stream = stream
         self.started = time.monotonic()
         self.last = self.started
+        self.running: dict[str, str] = {}
 
     def __call__(self, event: str, /, **facts: Any) -> None:
         """Take one event."""
         self.forecast(event, **facts)
-        if event == "failed":
-            say(f"failed: {facts['label']}: {facts['title']}", self.stream)
-        if event == "stopping":
-            say(STOPPING, self.stream)
-        if event == "retried":
-            say(f"warning: the worker of {facts['label']} is gone: {facts['reason']}; another takes it up", self.stream)
-        if event == "recomputed":
-            say(f"warning: {facts['label']} is computed again: {facts['reason']}", self.stream)
+        node = facts.get("node", "")
+        if event == "started":
+            self.running[node] = _named(facts)
+        elif event == "progress" and node in self.running:
+            name = self.running[node].partition(" at ")[0]
+            self.running[node] = f"{name} at {facts['done'] / max(1, facts['total']):.0%}"
+        elif event in OVER:
+            self.running.pop(node, None)
+        if words := notice(event, facts):
+            say(words, self.stream)
         now = time.monotonic()
         if now - self.last >= QUIET:
             self.last = now
             elapsed = now - self.started
-            words = [f"{self.forecast.done} of {self.forecast.total} nodes", f"{duration(elapsed)} so far"]
-            say(", ".join([*words, *filter(None, [_left_words(self.forecast, elapsed)])]), self.stream)
+            parts = [f"{self.forecast.done} of {self.forecast.total} nodes", f"{duration(elapsed)} so far"]
+            parts += filter(None, [_left_words(self.forecast, elapsed)])
+            parts += [f"now {each}" for each in list(self.running.values())[:NAMED]]
+            say(", ".join(parts), self.stream)
             self.stream.flush()
+
+
+def notice(event: str, facts: Mapping[str, Any]) -> str:
+    """What people are told about an event out of the ordinary; nothing about the others."""
+    match event:
+        case "failed":
+            return f"failed: {facts['label']}: {facts['title']}"
+        case "stopping":
+            return STOPPING
+        case "retried":
+            return f"warning: the worker of {facts['label']} is gone: {facts['reason']}; another takes it up"
+        case "recomputed":
+            return f"warning: {facts['label']} is computed again: {facts['reason']}"
+        case "restarted":
+            return f"warning: {facts['label']} begins afresh: {facts['reason']}"
+        case "resumed":
+            return f"{facts['label']} goes on after {duration(facts['seconds'])} of work"
+        case "waiting":
+            return f"{facts['label']} waits: {facts['reason']}"
+    return ""
+
+
+def _named(facts: Mapping[str, Any]) -> str:
+    repeat = facts.get("repeat")
+    return facts["label"] if repeat is None else f"{facts['label']} (repeat {repeat + 1})"
 
 
 def _left_words(forecast: Forecast, elapsed: float) -> str:
