@@ -95,6 +95,10 @@ def _evidence_lines(made: Explanation) -> list[str]:
     lines = [f"  took {duration(float(evidence.get('seconds', 0)))} on {evidence.get('threads')} threads"]
     if "asked" in evidence:
         lines.append(f"  asked the target {evidence['asked']:,} questions; {evidence.get('refused', 0):,} were refused")
+    if "requests" in evidence:
+        lines.append(f"  cost {evidence['usd']:,.2f} usd in {evidence['requests']:,} requests")
+    if evidence.get("isolation"):
+        lines.append(f"  isolated by {evidence['isolation']}")
     lines.extend(f"  noted {fact} = {value}" for fact, value in evidence.get("notes", {}).items())
     return lines
 

@@ -16,6 +16,7 @@ from mialang.cli.isolating import IsolateOption, Isolation, look_for_boundary
 from mialang.cli.planning import Seed, StoreOption, planned
 from mialang.cli.selecting import SelectOption, selected
 from mialang.cli.usage import whole
+from mialang.cli.working import DeviceOption, Transcript, TranscriptOption, device_here
 from mialang.cli.writing import Output, Settings
 
 LARGEST_PLAN = 1_000_000_000  # bytes
@@ -47,6 +48,8 @@ def run(  # noqa: PLR0913 - one per option
         list[str], typer.Option("--trust", help="A package whose code the spec may name.", metavar="PACKAGE")
     ] = [],  # noqa: B006
     isolate: IsolateOption = Isolation.AUTO,
+    device: DeviceOption = "auto",
+    transcript: TranscriptOption = Transcript.HASHES,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show reconstructions in full in the report.")] = False,
     output: Output = Format.TEXT,
 ) -> None:
@@ -68,7 +71,7 @@ def run(  # noqa: PLR0913 - one per option
     if data is not None and not data.is_dir():
         refuse(f"there is no folder `{data}`", "give the folder that holds the data files")
     work = WorkSettings(threads=threads, data=str(data.resolve()) if data else None, trusted=(*trust, *trusted_here()),
-                        vouched=tuple(trust), isolate=isolate.value)  # fmt: skip
+                        vouched=tuple(trust), isolate=isolate.value, device=device_here(device), transcript=transcript.value)  # fmt: skip
     plan = selected(_plan_of(spec, settings, seed, store, work), select, store)
     look_for_boundary(plan, work, people)
     keep = Store(store_folder(store))

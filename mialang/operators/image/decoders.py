@@ -98,7 +98,7 @@ def fit_inverse_decoder(
     classes, shape = on.classes, tuple(on.inputs.shape[1:])
     m = len(classes) if truncate is None else min(truncate, len(classes))
     codes = truncated(on.answers, m)
-    architecture = Architecture("upsampler", {"width": width})
+    architecture = Architecture("upsampler", {"width": width}, "mialang.operators.image.gan_networks")
     with run.seeded():
         network = architecture.build(shape, len(classes)).to(run.device).train()
     by = torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS, amsgrad=True)
