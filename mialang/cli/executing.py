@@ -73,9 +73,10 @@ def executor_for(
 
         return Inline()
     if on is Place.PROCESSES:
+        from mialang.engine.devices import gpus_of  # noqa: PLC0415
         from mialang.engine.workers import Processes, cores  # noqa: PLC0415
 
-        return Processes(workers or min(cores(), MOST), settings.threads)
+        return Processes(workers or min(cores(), MOST), settings.threads, gpus=gpus_of(settings.device))
     from mialang.engine.cluster import RayCluster  # noqa: PLC0415
 
     try:

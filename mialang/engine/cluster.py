@@ -18,9 +18,8 @@ from mialang.engine.mirror import Mirror
 from mialang.engine.stopping import Stop
 from mialang.engine.store import Action, Store
 from mialang.engine.work import Job
-from mialang.engine.workers import LOOK, Message, Task, again, attempt, cores, take
+from mialang.engine.workers import GPU, LOOK, Message, Task, again, attempt, cores, take
 
-GPU = "cuda"
 ASK = 1.0  # seconds between two questions of a worker whether to stop
 
 
@@ -79,7 +78,9 @@ class RayCluster:
         """Hand a job to the cluster."""
         if self._mirror is not None:
             self._mirror.offer(Store(job.store), [output for output, _ in job.inputs.values()])
-        settings = replace(job.settings, threads=self.threads)
+        # A task sees the GPUs that the cluster gives it, counted from 0.
+        device = GPU if self._gpus else job.settings.device
+        settings = replace(job.settings, threads=self.threads, device=device)
         task = Task(replace(job, store=job.store.resolve(), settings=settings), tell)
         self._start(task)
         return task.future

@@ -48,6 +48,15 @@ def device_for(asked: str) -> str:
     raise NoDeviceError(f"there is no GPU `{asked}` here", _there_is(count))
 
 
+def gpus_of(device: str) -> int:
+    """How many GPUs a device stands for: all that there are for `cuda`, one for one of them, none for the rest."""
+    if device != "cuda":
+        return int(device.startswith("cuda"))
+    import torch  # noqa: PLC0415
+
+    return torch.cuda.device_count()
+
+
 def _there_is(count: int) -> str:
     import torch  # noqa: PLC0415
 

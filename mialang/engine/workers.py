@@ -25,6 +25,7 @@ Message = tuple[str, Any]
 AGAIN = 2  # times that a job is done again after its worker died
 LOOK = 0.2  # seconds between two looks at whether somebody asked to stop
 FAREWELL = 2.0  # seconds that an idle worker has to end
+GPU = "cuda"
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -36,18 +37,25 @@ def cores() -> int:
 class Processes:
     """Runs jobs in worker processes, which are started as they are needed and stay.
 
+    Args:
+        workers: how many.
+        threads: CPU threads of each; by default the cores are divided among the workers.
+        stop: whether somebody asked to stop.
+        gpus: how many GPUs to spread the workers over, where a job's device is `cuda` and no one of them.
+
     Attributes:
         slots: how many workers.
-        threads: CPU threads of each; by default the cores are divided among the workers.
+        threads: CPU threads of each.
         stop: whether somebody asked to stop.
         about: how jobs are run, for the run's record.
     """
 
-    def __init__(self, workers: int, threads: int | None = None, stop: Stop | None = None) -> None:
+    def __init__(self, workers: int, threads: int | None = None, stop: Stop | None = None, gpus: int = 0) -> None:
         self.slots = workers
         self.threads = threads or max(1, cores() // workers)
         self.stop = stop or Stop()
         self.about = {"on": "processes", "workers": workers, "threads": self.threads}
+        self._gpus = gpus
         self._told = False
         self._idle: list[_Worker] = []
         self._busy: list[_Worker] = []
@@ -87,10 +95,19 @@ class Processes:
         self._busy, self._idle = [], []
 
     def _start(self, task: Task) -> None:
-        worker = self._idle.pop() if self._idle else _Worker(self.threads)
+        worker = self._idle.pop() if self._idle else _Worker(self.threads, self._free())
         worker.task = task
         self._busy.append(worker)
-        worker.send(task.job)  # where it has died meanwhile, its sentinel says so
+        job = task.job
+        if self._gpus > 1 and job.settings.device == GPU:
+            place = f"{GPU}:{worker.number % self._gpus}"
+            job = replace(job, settings=replace(job.settings, device=place))
+        worker.send(job)  # where it has died meanwhile, its sentinel says so
+
+    def _free(self) -> int:
+        """The lowest number that no worker has."""
+        taken = {worker.number for worker in (*self._busy, *self._idle)}
+        return next(number for number in range(len(taken) + 1) if number not in taken)
 
     def _hear(self, worker: _Worker) -> None:
         """Take everything that a worker has told, and notice its death."""
@@ -130,9 +147,14 @@ class Task:
 
 
 class _Worker:
-    """A worker process, from outside."""
+    """A worker process, from outside.
 
-    def __init__(self, threads: int) -> None:
+    Attributes:
+        number: from 0; one that takes a dead one's place takes its number.
+    """
+
+    def __init__(self, threads: int, number: int) -> None:
+        self.number = number
         context = get_context("spawn")
         self.connection, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other,), daemon=True)

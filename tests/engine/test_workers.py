@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from mialang.engine import workers
+from mialang.engine.events import silent
 from mialang.engine.executors import Executor, Inline
 from mialang.engine.schedule import Outcome, Schedule
 from mialang.engine.stopping import Stop, StoppedError
 from mialang.engine.store import Store
-from mialang.engine.work import Settings
+from mialang.engine.work import Job, Settings
 from mialang.engine.workers import Processes, _cause, cores
 from mialang.plan.model import Plan
 from tests.engine.toys import node, plan
@@ -93,6 +94,32 @@ def test_the_cores_are_divided_among_the_workers() -> None:
     assert Processes(10 * cores()).threads == 1
     assert Processes(2, threads=5).threads == 5
     assert Processes(2, threads=5).about == {"on": "processes", "workers": 2, "threads": 5}
+
+
+def test_workers_are_spread_over_the_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sent: list[str] = []
+
+    class Fake:
+        def __init__(self, threads: int, number: int) -> None:
+            self.number = number
+
+        def send(self, job: Job) -> None:
+            sent.append(job.settings.device)
+
+    monkeypatch.setattr(workers, "_Worker", Fake)
+    for device, expected in (
+        ("cuda", ["cuda:0", "cuda:1", "cuda:0"]),
+        ("cuda:1", ["cuda:1"] * 3),
+        ("cpu", ["cpu"] * 3),
+    ):
+        executor = Processes(3, threads=1, gpus=2)
+        sent.clear()
+        for _ in range(3):
+            executor.submit(Job(node("a"), "0" * 64, {}, {}, {}, tmp_path, Settings(device=device)), silent)
+        assert sent == expected
+    executor._busy.pop(1)
+    executor.submit(Job(node("a"), "0" * 64, {}, {}, {}, tmp_path), silent)
+    assert [worker.number for worker in executor._busy] == [0, 2, 1]
 
 
 class StopsSoon(Processes):
