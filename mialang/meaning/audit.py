@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
+from typing import Any
 
 from mialang.meaning.blocks import PriorValue
 from mialang.meaning.declarations import Metric
 from mialang.meaning.registry import Registry
 from mialang.meaning.schema import SPEC_BLOCKS
-from mialang.meaning.values import Application, Value, fill, is_unknown
+from mialang.meaning.values import Application, Value, fill, holes, is_unknown
 from mialang.source import Source, Span
 from mialang.syntax import tree
 
@@ -35,6 +37,11 @@ class Threat:
     def values(self) -> tuple[Value, ...]:
         """Everything it says."""
         return (self.target, self.access, self.priors, self.extent, self.defense)
+
+    @cached_property
+    def axes(self) -> frozenset[str]:
+        """The axes of the matrix that it mentions: in cells that differ along others it is the same."""
+        return frozenset(axis for value in self.values() for axis in holes(value, "axis"))
 
 
 @dataclass(frozen=True)
@@ -251,6 +258,7 @@ class Audit:
         unread: the sorts of blocks, and `import`, of which something could not be read; empty text for an unknown sort.
         unmeasured: names of measurements that could not be read.
         items: what the spec's file holds, as it is written.
+        settings: threats in cells that have been worked out.
     """
 
     source: Source
@@ -272,6 +280,7 @@ class Audit:
     measured: dict[str, int] = field(
         default_factory=dict
     )  # sizes of data that have been read, by digest of their value
+    settings: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
 
     def priors(self, threat: Threat, cell: Cell) -> tuple[PriorValue, ...]:
         """The priors of a threat in a cell."""

@@ -99,7 +99,15 @@ def trained_on_secret(target: Application) -> bool:
 
 
 def setting_of(audit: Audit, threat: Threat, cell: Cell) -> Setting | None:
-    """A threat in a cell; None where it could not be read (which has been reported)."""
+    """A threat in a cell; None where it could not be read (which has been reported). Worked out once."""
+    key = (id(threat), *sorted((axis, place) for axis, place in cell.items() if axis in threat.axes))
+    known: tuple[Threat, Setting | None] | None = audit.settings.get(key)
+    if known is None or known[0] is not threat:
+        known = audit.settings[key] = (threat, _setting_of(audit, threat, cell))
+    return known[1]
+
+
+def _setting_of(audit: Audit, threat: Threat, cell: Cell) -> Setting | None:
     if not audit.sound(threat):
         return None
     matrix, registry = audit.matrix, audit.registry

@@ -62,6 +62,7 @@ class Arms:
         self.repeats = range(audit.matrix.repeat)
         self.found: dict[tuple[Any, ...], Arm] = {}
         self.open_counts = False
+        self._revealed: dict[int, tuple[Setting, list[Value]]] = {}  # kept with its setting, so that ids stay its own
         self._by_cell: dict[str, dict[tuple[str, ...], dict[Any, list[tuple[Any, ...]]]]] = {}  # attack → axes → cell
 
     def run(self, attack: Attack, threat: Threat, instance: Instance, cell: Cell) -> None:
@@ -170,10 +171,12 @@ class Arms:
             decoy,
         )
         metered = not decoy and math.isfinite(setting.access.queries)
+        questions = self._questions(setting, bound, metered=metered)
+        labels = self._labels(instance, cell)
         for repeat in self.repeats:
             ids = {name: self.graph.node(value, repeat, "attack") for name, value in bound.items()}
-            asking = self._asking(setting, bound, repeat, metered=metered)
-            for label, name in self._labels(instance, cell).items():
+            asking = self._asking(questions, repeat)
+            for label, name in labels.items():
                 node = ids[name] if name in ids else next(iter(ids.values()))
                 self._arm(attack, label, arm, baseline, cell, repeat, node, "", asking)
 
@@ -184,22 +187,33 @@ class Arms:
         names = list(candidate.elaborated.results)
         return {f"{instance.name}.{name}": name for name in names} if len(names) > 1 else {instance.name: names[0]}
 
-    def _asking(self, setting: Setting, bound: Mapping[str, Value], repeat: int, *, metered: bool) -> tuple[str, ...]:
-        """Give the nodes that ask the target their caps; return them."""
-        found = []
+    def _questions(
+        self, setting: Setting, bound: Mapping[str, Value], *, metered: bool
+    ) -> list[tuple[Application, int | None]]:
+        """The steps that ask the target, each with the cap on its questions; None where nobody counts them."""
+        found: list[tuple[Application, int | None]] = []
         for value in bound.values():
             for part in walk(value):
                 if not isinstance(part, Application) or not part.is_step or not handles_in(part):
                     continue
-                node = self.graph.node(part, repeat, "attack")
-                found.append(node)
+                cap = None
                 if metered:
                     free = replaced(part, _unbind)
                     assert isinstance(free, Application)
                     estimate = step_queries(free, setting.counts)
-                    cap = setting.access.queries if estimate is None else estimate
+                    cap = math.ceil(setting.access.queries if estimate is None else estimate)
                     self.open_counts = self.open_counts or estimate is None
-                    self.graph.nodes[node] = self.graph.nodes[node].model_copy(update={"queries": math.ceil(cap)})
+                found.append((part, cap))
+        return found
+
+    def _asking(self, questions: list[tuple[Application, int | None]], repeat: int) -> tuple[str, ...]:
+        """Give the nodes that ask the target their caps; return them."""
+        found = []
+        for part, cap in questions:
+            node = self.graph.node(part, repeat, "attack")
+            found.append(node)
+            if cap is not None:
+                self.graph.nodes[node] = self.graph.nodes[node].model_copy(update={"queries": cap})
         return tuple(dict.fromkeys(found))
 
     def _arm(  # noqa: PLR0913 - the parts of an arm
@@ -249,9 +263,16 @@ class Arms:
 
     def revealed(self, threat: Threat, cell: Cell, repeat: int) -> list[str]:
         """The nodes of what a threat grants that reveals part of the secret; it leaves every metric's universe."""
-        setting, registry = setting_of(self.audit, threat, cell), self.audit.registry
+        setting = setting_of(self.audit, threat, cell)
         if setting is None:
             return []
+        if id(setting) not in self._revealed:
+            self._revealed[id(setting)] = (setting, self._revealing(setting, cell))
+        return [self.graph.node(value, repeat, "held") for value in self._revealed[id(setting)][1]]
+
+    def _revealing(self, setting: Setting, cell: Cell) -> list[Value]:
+        """What a threat grants that reveals part of the secret."""
+        registry = self.audit.registry
         checks = self._obligations(setting, cell)
         found: list[Value] = []
         for name in setting.access.holds:
@@ -263,7 +284,7 @@ class Arms:
         for name, value in setting.counts.granted.items():
             if registry.item(name).overlaps:
                 found.append(Granted(name, self.audit.matrix.at(value, cell), checks))
-        return [self.graph.node(value, repeat, "held") for value in found]
+        return found
 
     def _obligations(self, setting: Setting, cell: Cell) -> tuple[Application, ...]:
         """What must hold before any attack: asserted facts, and that no prior item shares a record with the secret."""

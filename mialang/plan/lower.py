@@ -18,6 +18,7 @@ from mialang.meaning.values import (
     Application,
     DefendedModel,
     Named,
+    Value,
 )
 from mialang.plan import words
 from mialang.plan.arms import Arms, defended
@@ -108,11 +109,12 @@ class Lowering:
         )
 
     def _of_attack(self, measurement: Measurement, attack: str, cell: Cell) -> None:
+        arguments = self._arguments(measurement, cell)
         for arm in self.arms.of(attack, cell):
             node = None
             if arm.node is not None:
                 made = self._unrevealed(arm.node, attack, cell, arm.repeat)
-                node = self._metric_node(measurement, cell, arm.repeat, {"$node": made}, arm.nodes)
+                node = self._metric_node(measurement, arguments, cell, arm.repeat, {"$node": made})
             self.readings.append(
                 Reading.model_construct(
                     measurement=measurement.name, cell=dict(cell), repeat=arm.repeat, instance=arm.instance, arm=arm.arm,
@@ -132,19 +134,24 @@ class Lowering:
                               params)  # fmt: skip
 
     def _of_model(self, measurement: Measurement, cell: Cell) -> None:
+        arguments = self._arguments(measurement, cell)
         for repeat in self.repeats:
-            node = self._metric_node(measurement, cell, repeat, None, ())
+            node = self._metric_node(measurement, arguments, cell, repeat, None)
             self.readings.append(
                 Reading.model_construct(measurement=measurement.name, cell=dict(cell), repeat=repeat, instance="", arm="",
                                         baseline="", node=node, reason="")
             )  # fmt: skip
 
-    def _metric_node(self, measurement: Measurement, cell: Cell, repeat: int, of: Json, asking: tuple[str, ...]) -> str:
-        del asking
+    def _arguments(self, measurement: Measurement, cell: Cell) -> dict[str, Value]:
+        """What a metric is given in a cell."""
+        return {name: self.audit.matrix.at(value, cell) for name, value in measurement.value.arguments.items()}
+
+    def _metric_node(
+        self, measurement: Measurement, arguments: Mapping[str, Value], cell: Cell, repeat: int, of: Json
+    ) -> str:
         metric = measurement.metric
         params: dict[str, Json] = {}
-        for name, value in measurement.value.arguments.items():
-            at = self.audit.matrix.at(value, cell)
+        for name, at in arguments.items():
             if isinstance(at, Named) and at.sort == "attack":
                 params[name] = of
             elif isinstance(at, DefendedModel):
