@@ -249,6 +249,25 @@ def test_a_corrupted_store_entry_is_computed_again_with_a_warning(damage: str, t
     assert "warning" not in third.out
 
 
+def test_a_budget_of_questions_that_only_the_data_exceed_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    """How many records a file holds is known once it is read; the attack asks once about each."""
+    arrays(x=X[:50], y=Y[:50] + 20)(tmp_path)
+    text = spec().replace("{ white_box }", "{ scores }").replace("white_box()", "scores(queries = 49 queries)")
+    text = text.replace("{ MIFace }", "{ Yang2019 }").replace("MIFace(steps = 2)", "Yang2019(epochs = 1)")
+    text = text.replace("data unseen", 'prior other { images = image.Npz(path = "faces.npz") }\ndata unseen')
+    (tmp_path / "audit.mia").write_text(text.replace("  extent = ", "  prior  = other\n  extent = "))
+    assert mialang("check", "audit.mia", folder=tmp_path).code == 0
+    for command in ("plan", "run"):
+        answer = mialang(command, "audit.mia", folder=tmp_path)
+        assert answer.code == 2
+        assert "error[E0301]: attack `Yang2019` needs more than threat `insider` grants" in answer.err
+        assert "needs 50 queries, 49 are granted" in answer.err
+        assert "grant at least 50 queries" in answer.err
+    assert not list((tmp_path / ".mialang" / "runs").iterdir())
+    (tmp_path / "audit.mia").write_text((tmp_path / "audit.mia").read_text().replace("49 queries", "50 queries"))
+    assert mialang("plan", "audit.mia", folder=tmp_path).code == 0
+
+
 def test_a_time_budget_that_is_spent_is_no_pass(tmp_path: Path, store: Path) -> None:
     gate = '\nbudget { time = 1 ms }\ngate "useful" { require utility >= 0.1 % }\n'
     answer = run(spec(victim=TRAINED.replace("epochs = 1", "epochs = 2")) + gate, tmp_path, store)
