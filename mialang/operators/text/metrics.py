@@ -109,7 +109,7 @@ def bleu(*, of: Candidates, secret: Texts, run: Run) -> Measurement:
     from sacrebleu.metrics.bleu import BLEU  # noqa: PLC0415 - only this metric needs it
 
     pairs = compared(of, secret, run)
-    scorer = BLEU(tokenize="13a", smooth_method="exp", effective_order=False)
+    scorer = BLEU(tokenize="13a", smooth_method="exp", effective_order=False, force=True)
     each = [scorer.corpus_score([written], [[truth]]).score for written, truth, _ in zip(*_fields(pairs), strict=True)]
     whole = scorer.corpus_score(list(pairs.written), [list(pairs.truth)]).score
     run.note("signature", str(scorer.get_signature()))
