@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from mialang.cli.main import entry
+from mialang.cli.main import main
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def mialang(*arguments: str | Path, folder: Path) -> Answer:
         redirect_stderr(err),
     ):
         try:
-            entry()
+            main()
         except SystemExit as end:
             code = end.code
     assert code is None or isinstance(code, int), code

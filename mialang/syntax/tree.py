@@ -3,40 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from mialang.source import Span
 
+Kind = TypeVar("Kind")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass_transform(frozen_default=True)
+def _node(kind: type[Kind]) -> type[Kind]:
+    """Make a kind of node. What all kinds share is written once, in `Node`: making it anew for each costs start-up time.
+
+    That nodes do not change is held by the type checker alone.
+    """
+    return dataclass(slots=True, eq=False, repr=False)(kind)
+
+
+@_node
 class Node:
     """A piece of a file and where it stands."""
 
-    span: Span = field(compare=False, repr=False)
+    span: Span
+    __match_args__: ClassVar[tuple[str, ...]]
+
+    def _said(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__match_args__[1:])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same, wherever they stand."""
+        return type(self) is type(other) and isinstance(other, Node) and self._said() == other._said()
+
+    def __hash__(self) -> int:
+        """Follow equality."""
+        return hash((type(self), self._said()))
+
+    def __repr__(self) -> str:
+        """Show what the node says."""
+        said = (f"{name}={getattr(self, name)!r}" for name in self.__match_args__[1:])
+        return f"{type(self).__name__}({', '.join(said)})"
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Name(Node):
     """A bare word."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Integer(Node):
     """A whole number."""
 
     value: int
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Number(Node):
     """A number with a decimal point or an exponent."""
 
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Quantity(Node):
     """A number with a unit: `20 min`, `5 %`."""
 
@@ -44,21 +73,21 @@ class Quantity(Node):
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class String(Node):
     """A quoted text, its escapes resolved."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Boolean(Node):
     """`true` or `false`."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Attribute(Node):
     """`name = value`, in a block or a table."""
 
@@ -66,35 +95,35 @@ class Attribute(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class ListOf(Node):
     """`[a, b]`."""
 
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Table(Node):
     """`{ a = 1, b = 2 }`."""
 
     entries: tuple[Attribute, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Negate(Node):
     """`-x`."""
 
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Not(Node):
     """`not x`."""
 
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Binary(Node):
     """Arithmetic: `+ - * /`."""
 
@@ -103,7 +132,7 @@ class Binary(Node):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Compare(Node):
     """`== != <= >= < >`."""
 
@@ -112,7 +141,7 @@ class Compare(Node):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Within(Node):
     """`x in list`."""
 
@@ -120,7 +149,7 @@ class Within(Node):
     container: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Logic(Node):
     """`and`, `or`."""
 
@@ -129,7 +158,7 @@ class Logic(Node):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Interval(Node):
     """`low..high`, both ends included."""
 
@@ -137,7 +166,7 @@ class Interval(Node):
     high: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Member(Node):
     """`base.name`."""
 
@@ -145,7 +174,7 @@ class Member(Node):
     name: Name
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Index(Node):
     """`base[key]`."""
 
@@ -153,7 +182,7 @@ class Index(Node):
     key: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Argument(Node):
     """One argument of a call; `name` is absent where it is given by position."""
 
@@ -161,7 +190,7 @@ class Argument(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Call(Node):
     """`function(arguments)`."""
 
@@ -175,7 +204,7 @@ Expression = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Path(Node):
     """`std.attack`: names joined by dots."""
 
@@ -187,7 +216,7 @@ class Path(Node):
         return ".".join(part.text for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class TypeName(Node):
     """`list[int(1..)]`: a path, arguments, and a range of allowed values."""
 
@@ -198,14 +227,14 @@ class TypeName(Node):
     high: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Doc(Node):
     """A triple-quoted text; indentation common to its lines is removed."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class ImportModule(Node):
     """`import std.image` or `import "file.mia" as f`."""
 
@@ -213,7 +242,7 @@ class ImportModule(Node):
     alias: Name | None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Renamed(Node):
     """One imported name, with the name it takes here."""
 
@@ -221,7 +250,7 @@ class Renamed(Node):
     alias: Name | None
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class ImportNames(Node):
     """`import std.attack { GMI, LOMMA as L }`."""
 
@@ -229,7 +258,7 @@ class ImportNames(Node):
     names: tuple[Renamed, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Param(Node):
     """`param name : type = default { facts }`."""
 
@@ -239,7 +268,7 @@ class Param(Node):
     facts: tuple[Attribute, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Let(Node):
     """`let name = value`."""
 
@@ -247,28 +276,28 @@ class Let(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Confidence(Node):
     """`at 95 % confidence`."""
 
     level: Quantity
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Where(Node):
     """`where condition`."""
 
     condition: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Because(Node):
     """`because "reason"`."""
 
     reason: String
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Rule(Node):
     """`require x <= 5 % at 95 % confidence where … because "…"`."""
 
@@ -277,7 +306,7 @@ class Rule(Node):
     clauses: tuple[Confidence | Where | Because, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Block(Node):
     """`kind name : type { … }`."""
 
@@ -308,7 +337,7 @@ Entry = Attribute | Rule | Block | Param | Let
 Item = ImportModule | ImportNames | Param | Let | Rule | Block
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class File(Node):
     """A whole file: its edition, its doc string, its items."""
 
