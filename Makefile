@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 .PHONY: demo test lint types check clean
 
 demo: $(READY)  ## run the quickstart audit and say where its report is; a failed gate is an answer, not a failure
-	@$(BIN)/mialang run specs/quickstart.mia --reveal; code=$$?; \
+	@$(BIN)/mialang run specs/quickstart.mia --on processes --reveal; code=$$?; \
 	if [ $$code -eq 0 ] || [ $$code -eq 1 ] || [ $$code -eq 3 ]; then exit 0; else exit $$code; fi
 
 test: $(READY)  ## run the tests, one worker a core

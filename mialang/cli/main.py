@@ -33,29 +33,41 @@ class Commands(TyperGroup):
         return found
 
 
-app = typer.Typer(
-    cls=Commands,
-    help="Threat models as code: declarative model-inversion audits for image, text and graph models.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with: mialang init && mialang check audit.mia && mialang run audit.mia. "
-    "Exit: 0 pass, 1 a gate failed, 2 the spec is wrong, 3 inconclusive, 4 something broke.",
-)
-for module in (writing, planning, running, look, explaining, comparing):
-    for command in module.COMMANDS:
-        app.command(command.__name__.rstrip("_"))(command)
-keeper = typer.Typer(
-    cls=Commands,
-    name="store",
-    help="Look after a store: list, check and clean it, take runs out and in.",
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in keeping.COMMANDS:
-    keeper.command(command.__name__.rstrip("_"))(command)
-app.add_typer(keeper)
+HELP = "Threat models as code: declarative model-inversion audits for image, text and graph models."
+SHARED: dict[str, Any] = {
+    "cls": Commands,
+    "rich_markup_mode": None,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+COMMANDS = {
+    command.__name__.rstrip("_"): command
+    for module in (writing, planning, running, look, explaining, comparing)
+    for command in module.COMMANDS
+}
+
+
+def application(wanted: str) -> typer.Typer:
+    """The command line. Where one command is wanted, that one only: setting all of them up takes longer than a check."""
+    app = typer.Typer(
+        help=HELP,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        epilog="Begin with: mialang init && mialang check audit.mia && mialang run audit.mia. "
+        "Exit: 0 pass, 1 a gate failed, 2 the spec is wrong, 3 inconclusive, 4 something broke.",
+        **SHARED,
+    )
+    app.callback()(_options)
+    for name, command in COMMANDS.items():
+        if wanted == name or wanted not in COMMANDS:
+            app.command(name)(command)
+    if wanted not in COMMANDS:
+        keeper = typer.Typer(
+            name="store", help="Look after a store: list, check and clean it, take runs out and in.", **SHARED
+        )
+        for command in keeping.COMMANDS:
+            keeper.command(command.__name__.rstrip("_"))(command)
+        app.add_typer(keeper)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -64,13 +76,11 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Threat models as code: declarative model-inversion audits for image, text and graph models."""
     del version
 
 
@@ -94,7 +104,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     arguments = sys.argv[1:] or ["--help"]
     try:
-        code = app(arguments, prog_name="mialang", standalone_mode=False)
+        code = application(arguments[0])(arguments, prog_name="mialang", standalone_mode=False)
     except OSError as problem:
         place = f"`{problem.filename}`: " if problem.filename else ""
         finding = error("E0801", f"the machine refused: {place}{problem.strerror or problem}")
