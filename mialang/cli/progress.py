@@ -204,4 +204,4 @@ def _named(facts: Mapping[str, Any]) -> str:
 
 def _left_words(forecast: Forecast, elapsed: float) -> str:
     left = forecast.left(elapsed)
-    return "" if left is None else f"about {duration(left)} left"
+    return "" if left is None or left < 1 else f"about {duration(left)} left"
