@@ -19,6 +19,8 @@ from mialang.meaning.types import Type
 from mialang.meaning.units import Quantity
 from mialang.source import Span
 
+COMPACT = json.JSONEncoder(separators=(",", ":"))
+
 
 class Structured:
     """A value made of parts; equal to another iff their digests are equal."""
@@ -26,9 +28,7 @@ class Structured:
     @cached_property
     def digest(self) -> str:
         """Forty hexadecimal digits that stand for the whole structure."""
-        return hashlib.sha1(
-            json.dumps(self.signature(), separators=(",", ":")).encode(), usedforsecurity=False
-        ).hexdigest()
+        return hashlib.sha1(COMPACT.encode(self.signature()).encode(), usedforsecurity=False).hexdigest()
 
     @cached_property
     def extent_of_parts(self) -> tuple[int, int]:

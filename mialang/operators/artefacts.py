@@ -63,6 +63,8 @@ def restore(kind: str, arrays: Mapping[str, Array], facts: Mapping[str, Json]) -
 
 def known(kind: str) -> bool:
     """Whether mialang itself has artefacts of a named kind; its modules are looked through until one is found."""
+    if kind in KINDS:
+        return True
     import mialang.operators  # noqa: PLC0415 - the package that this module lies in
 
     for module in pkgutil.walk_packages(mialang.operators.__path__, "mialang.operators."):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -14,12 +14,13 @@ import mialang
 Json = Any
 Role = Literal["data", "target", "judge", "grant", "handle", "attack", "check", "metric", "held"]
 PLAN_FORMAT = 1
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 KEY_DIGITS = 10  # of its structural key that a node's name ends with
 
 
 def canonical(value: Json) -> bytes:
     """JSON with one spelling per value: what digests are taken over."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True).encode()
+    return CANONICAL.encode(value).encode()
 
 
 def digest(value: Json) -> str:
@@ -252,7 +253,7 @@ def structure_of(name: str) -> str:
 
 def references(params: Json) -> Iterator[str]:
     """The nodes that some parameters mention, in order."""
-    if isinstance(params, Mapping):
+    if isinstance(params, dict):
         for sign in ("$node", "$model", "$handle"):
             if sign in params:
                 yield params[sign]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mialang.engine import workers
+from mialang.engine.codec import pack
 from mialang.engine.events import silent
 from mialang.engine.executors import Executor, Inline
 from mialang.engine.schedule import Outcome, Schedule
@@ -21,6 +22,7 @@ from mialang.engine.stopping import Stop, StoppedError
 from mialang.engine.store import Store
 from mialang.engine.work import Job, Settings
 from mialang.engine.workers import Processes, _cause, cores
+from mialang.operators.text.texts import Texts
 from mialang.plan.model import Plan
 from tests.engine.toys import node, plan
 
@@ -217,3 +219,16 @@ def test_what_a_run_tells_is_plain_json(tmp_path: Path) -> None:
     lefts = [facts["left"] for event, facts in events if event == "progress"]
     assert lefts[0] is None
     assert all(left >= 0 for left in lefts[1:])
+
+
+def test_a_new_process_reads_what_a_function_made_that_knows_nothing_of_its_kind(tmp_path: Path) -> None:
+    """`minus` hands on records of any sort; a worker that begins with its result has to find out how to read it."""
+    made = pack("texts", Texts(("one", "two")).arrays(), Texts(("one", "two")).facts())
+    store = Store(tmp_path)
+    store.prepare()
+    program = (
+        "import sys; from pathlib import Path; from mialang.engine.work import load_artefact\n"
+        "print(load_artefact(Path(sys.argv[1]), sys.argv[2], 'mialang.operators.overlap:minus').lines)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path), store.put(made)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout == "('one', 'two')\n"
