@@ -499,7 +499,7 @@ def load_artefact(store: Path, output: str, made_by: str, trusted: tuple[str, ..
         kind, arrays, facts = unpack(Store(store).get(output))
         if importing:
             load_function(made_by, trusted)
-        # The maker need not know of the kind: `minus` hands on texts as well as images.
+        # The maker need not know of the kind: `minus` hands on records of any sort.
         if not known(kind) and not importing:
             raise NodeFailedError(
                 Failure(
