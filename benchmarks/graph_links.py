@@ -4,7 +4,7 @@ One line a seed and figure, then means with standard deviations. GraphMI is meas
 LinkTeller on balanced pairs. `untrained` is GraphMI against weights that were never fitted, `rewired` against those of a
 model that was trained on the same nodes joined at random (what the blind control of an audit asks).
 
-    python benchmarks/graph_links.py ../shared/data/graph/planetoid_cora.npz [--seeds 5] [--train 0.1] [--only graphmi]
+    python benchmarks/graph_links.py DATA/graph/planetoid_cora.npz [--seeds 5] [--train 0.1] [--only graphmi]
 """
 
 from __future__ import annotations
