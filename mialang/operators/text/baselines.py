@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from mialang.operators.asking import Pairs
 from mialang.operators.candidates import Candidates
-from mialang.operators.handles import Handle
 from mialang.operators.leaks import Embeddings, same_encoder, same_width
 from mialang.operators.run import Run
 from mialang.operators.text.texts import Texts
@@ -37,18 +37,24 @@ def frequent_words(*, of: Embeddings, about: Texts, words: int | None, run: Run)
 
 
 @torch.inference_mode()
-def nearest_text(*, target: Handle, of: Embeddings, about: Texts, run: Run) -> Candidates:
-    """Guess, for each record, the public text whose embedding has the largest cosine. One question per public text.
+def nearest_text(*, on: Pairs, of: Embeddings, run: Run) -> Candidates:
+    """Guess, for each record, the public text whose embedding has the largest cosine.
+
+    Args:
+        on: public texts with what the encoder answered about them.
+        of: the embeddings of the records.
+        run: takes notes.
 
     Raises:
-        OperatorError: the embeddings come from another encoder than the one that is asked.
+        OperatorError: the embeddings come from another encoder than the one that was asked.
     """
-    public = functional.normalize(target.ask("embedding", about.inputs), dim=1)
-    same_width(public.shape[1], of.vectors.shape[1], f"`{target.name}`")
-    same_encoder(target.identity, of.identity, "the search for the nearest text")
+    assert isinstance(on.answers, torch.Tensor)
+    public = functional.normalize(on.answers, dim=1)
+    same_width(public.shape[1], of.vectors.shape[1], "the encoder that was asked")
+    same_encoder(on.identity, of.identity, "the search for the nearest text")
     found = (functional.normalize(of.vectors, dim=1) @ public.T).max(dim=1)
-    run.note("queries", len(about))
+    run.note("texts", len(on))
     units = torch.arange(len(of))
     return Candidates(
-        tuple(about.lines[place] for place in found.indices.tolist()), units, found.values.clone(), units, of.units
+        tuple(on.inputs[place] for place in found.indices.tolist()), units, found.values.clone(), units, of.units
     )

@@ -203,9 +203,7 @@ def test_the_same_frequent_words_for_everyone():
 def test_the_nearest_public_text_is_found():
     lines = sentences().lines
     noisy = functional.normalize(leaked(lines[:5]).vectors + 0.01, dim=1)
-    made = nearest_text(
-        target=open_handle(small_lsa()), of=Embeddings(noisy, small_lsa().identity), about=sentences(), run=run()
-    )
+    made = nearest_text(on=pairs_of(sentences().lines), of=Embeddings(noisy, small_lsa().identity), run=run())
     assert made.values == lines[:5]
 
 
