@@ -21,7 +21,7 @@ from tests.command import mialang
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "pictures" / "report.png"
-COMMAND = "mialang run specs/quickstart.mia"
+COMMAND = "mialang run specs/quickstart.mia --on processes"
 BLOCK = re.compile(r"(?<=```console\n\$ " + re.escape(COMMAND) + r"\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 WIDTH, TALLEST, SCALE = 1180, 6000, 1.25
 # The parts of the page that a picture has room for.
