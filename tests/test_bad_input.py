@@ -118,6 +118,7 @@ CASES: dict[str, tuple[Maker, str, str, str, str]] = {
     "labels: absent class": (arrays(x=X[Y > 0], y=Y[Y > 0]), spec(NPZ), "secret", "no image of class 0", "name classes that occur"),
     "labels: one class": (arrays(x=X, y=Y), spec(NPZ.replace("0..2", "[1]")), "victim", "hold one class only", "at least two classes"),
     "pixels: no numbers": (arrays(x=X * np.nan, y=Y), spec(NPZ), "secret", "pixel values that are no numbers", "floats from 0 to 1"),
+    "pixels: complex": (arrays(x=X + 1j, y=Y), spec(NPZ), "secret", "pixel values that are no numbers", "floats from 0 to 1"),
     "pixels: out of range": (arrays(x=X * 255, y=Y), spec(NPZ), "secret", "pixel values from 0 to 255", "floats from 0 to 1"),
     "pixels: flat": (arrays(x=X.reshape(-1, 64), y=Y), spec(NPZ), "secret", "has shape [1797, 64]", "[n, height, width]"),
     "idx: cut short": (holding(i_idx=b"\0\0\x08\x03" + b"\0\0\0\2" * 3 + b"abc", l_idx=LABELS), spec(IDX), "secret",

@@ -171,8 +171,9 @@ def checked(raw: Array, labels: Array, maximum: float, names: Mapping[int, str] 
             help="name every class, or correct the labels",
         )
     if raw.dtype != np.uint8:
-        raw = raw.astype(np.float32)
-        if not np.isfinite(raw).all():
+        real = raw.dtype.kind in "iufb"
+        raw = raw.astype(np.float32) if real else raw
+        if not real or not np.isfinite(raw).all():
             raise OperatorError(
                 f"{source} has pixel values that are no numbers", help="store bytes (0 to 255), or floats from 0 to 1"
             )
