@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,12 @@ def test_what_only_a_run_can_see_fails_its_step_in_words(name: str, tmp_path: Pa
     told = answer.out.partition(f"\nfailed: {step}: ")[2]
     assert cause in told
     assert way_out in told
+    line = next(
+        number
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.startswith((f"data {step} ", f"target {step} "))
+    )
+    assert f"--> audit.mia:{line}:1\n" in told, "the block that asks for it is pointed at"
     made = outcome(store)
     assert {each.rpartition("-")[0] for each in made["failures"]} == {step}
     finished = {each.rpartition("-")[0] for each in made["nodes"]}
@@ -214,6 +221,61 @@ def test_records_that_the_prior_shares_with_the_secret_stop_every_attack(tmp_pat
     mended = text.replace("images = public", "images = minus(public, secret)")
     answer = run(mended, tmp_path, store)
     assert answer.code == 0, answer.screen
+
+
+def test_classes_that_only_the_data_tell_to_overlap_are_told_with_what_helps(tmp_path: Path, store: Path) -> None:
+    arrays(x=X[Y > 1], y=Y[Y > 1])(tmp_path)
+    fact = 'prior other { images = image.Npz(path = "faces.npz")  assert disjoint(image.Npz(path = "faces.npz"), secret, by = class) }'
+    text = spec().replace("data unseen", f"{fact}\ndata unseen").replace("  extent = ", "  prior  = other\n  extent = ")
+    answer = run(text, tmp_path, store)
+    assert answer.code == 4
+    told = answer.out.rpartition("failed: disjoint: the prior and the secret share classes: 2")[2].partition(
+        "failed: "
+    )[0]
+    assert "`classes = …`" in told
+    assert "minus" not in told, "that takes records away, and no class"
+
+
+def test_a_step_of_a_library_recipe_that_fails_is_told_at_the_line_that_uses_the_recipe(
+    tmp_path: Path, store: Path
+) -> None:
+    text = (
+        spec()
+        .replace("MIFace", "GMI")
+        .replace("GMI(steps = 2)", "GMI(networks = dense(hidden = 4), gan_steps = 20, gan_lr = 1e30, steps = 2)")
+    )
+    text = text.replace("data unseen", "prior other { images = image.Digits(classes = 5..9) }\ndata unseen")
+    answer = run(text.replace("  extent = ", "  prior  = other\n  extent = "), tmp_path, store)
+    assert answer.code == 4
+    told = answer.out.rpartition("failed: wgan_gp: ")[2]
+    assert re.search(r"--> audit\.mia:\d+:\d+\n *\|\n\d+ \| attack inside .*\n *\| +\^+\n", told), told
+
+
+def test_a_judge_of_pictures_of_another_size_is_told_with_both_sizes(tmp_path: Path, store: Path) -> None:
+    arrays(x=np.kron(X, np.ones((2, 2), np.float32)), y=Y)(tmp_path)
+    text = spec().replace("image.Digits(limit = 60)", 'image.Npz(path = "faces.npz", limit = 60)')
+    answer = run(text, tmp_path, store)
+    assert answer.code == 4
+    told = answer.out.partition("failed: leak: ")[2]
+    assert "for inputs of shape [1, 16, 16] was asked about inputs of shape [1, 8, 8]" in told
+    assert "records of one shape" in told
+
+
+def test_what_has_no_value_at_all_is_no_pass(tmp_path: Path, store: Path) -> None:
+    """Nothing sets a gate here: what was asked for and could not be measured is told, with the reason."""
+    arrays(x=X[Y < 2], y=Y[Y < 2])(tmp_path)
+    text = spec().replace("image.Digits(limit = 60)", 'image.Npz(path = "faces.npz", limit = 60)')
+    answer = run(text, tmp_path, store)
+    assert answer.code == 3
+    assert "not measured: leak: the judge does not know class 2" in answer.out
+    assert "not measured: utility" not in answer.out
+    newest = max((store / "runs").iterdir(), key=lambda each: each.stat().st_mtime_ns)
+    assert json.loads((newest / "verdict.json").read_text())["unmeasured"] == {
+        "leak": "the judge does not know class 2"
+    }
+    assert (
+        "<code>leak</code> was not measured: the judge does not know class 2." in (newest / "report.html").read_text()
+    )
 
 
 DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -275,6 +337,16 @@ def test_a_time_budget_that_is_spent_is_no_pass(tmp_path: Path, store: Path) -> 
     assert answer.code == 3
     assert "the time budget was spent" in answer.out
     assert "INCONCLUSIVE" in answer.out
+
+
+def test_a_time_budget_that_leaves_nothing_measured_is_no_pass_without_a_gate_either(
+    tmp_path: Path, store: Path
+) -> None:
+    answer = run(
+        spec(victim=TRAINED.replace("epochs = 1", "epochs = 3")) + "\nbudget { time = 1 ms }\n", tmp_path, store
+    )
+    assert answer.code == 3
+    assert "not measured: utility: the time budget was spent" in answer.out
 
 
 def test_a_store_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 from mialang.cli.console import coloured, say
+from mialang.diagnostics import Diagnostic, error
+from mialang.diagnostics.render import drawn
 from mialang.meaning.units import duration
+from mialang.source import Source, Span
 
 if TYPE_CHECKING:
     from mialang.meaning.audit import Audit, Threat
     from mialang.plan.cost import Cost
     from mialang.plan.model import Plan
     from mialang.report.record import Record
+    from mialang.report.sections.judgement import FailureView
+
+WORD = re.compile(r"\w+(?:\.\w+)*")
 
 
 def plan_words(plan: Plan, cost: Cost, cached: frozenset[str] = frozenset()) -> str:
@@ -69,6 +76,8 @@ def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
     say("", stream)
     _say_failures(record, stream)
     _say_gates(record, stream)
+    for name, why in record.verdict.unmeasured.items():
+        say(coloured("not measured", "inconclusive", stream) + f": {name}: {why}", stream)
     nodes = record.outcome.get("nodes", {})
     cached = sum(each["cached"] for each in nodes.values())
     seconds = float(record.outcome.get("seconds", 0))
@@ -89,11 +98,30 @@ def _say_failures(record: Record, stream: TextIO) -> None:
 
     for failure in failures_of(record):
         times = f" ({len(failure.nodes)} times)" if len(failure.nodes) > 1 else ""
-        steps = ", ".join(dict.fromkeys(record.plan.nodes[name].label for name in failure.nodes))
-        say(coloured("failed", "error", stream) + f": {steps}: {failure.title}{times}", stream)
-        for word, text in (("note", failure.note), ("help", failure.help)):
-            if text:
-                say(f"  = {word}: {text}", stream)
+        head = coloured("failed", "error", stream) + f": {failure.label}: {failure.title}{times}"
+        say(drawn(_as_finding(failure, record.plan), head), stream)
+
+
+def _as_finding(failure: FailureView, plan: Plan) -> Diagnostic:
+    """A failure like any finding: pointing at the word of the spec that asked for the step, and for its like."""
+    spec = Source(plan.spec_name, plan.spec)
+    spans = [span for place in failure.places if (span := _span(place, spec)) is not None]
+    finding = error("", failure.title, spans[0] if spans else None)
+    for span in spans[1:]:
+        finding = finding.also(span)
+    if failure.places and not spans:
+        finding = finding.note(f"asked for at {failure.places[0]}")
+    return finding.note(failure.note).help(failure.help)
+
+
+def _span(place: str, spec: Source) -> Span | None:
+    """The word of the spec that a place points at; None where it lies in another file, whose text is not at hand."""
+    name, line, column = place.rsplit(":", 2)
+    if name != spec.name or int(line) > len(spec.line_starts):
+        return None
+    start = spec.line_starts[int(line) - 1] + int(column) - 1
+    word = WORD.match(spec.text, start)
+    return Span(spec, start, word.end() if word else start)
 
 
 def _say_gates(record: Record, stream: TextIO) -> None:

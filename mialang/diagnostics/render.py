@@ -17,7 +17,11 @@ LONGEST = 120  # characters of a word between backticks that are shown
 
 def as_text(finding: Diagnostic) -> str:
     """Draw a finding: header, the lines concerned with their labels, notes and helps."""
-    head = f"{finding.severity}[{finding.code}]: {_clipped(finding.title)}"
+    return drawn(finding, f"{finding.severity}[{finding.code}]: {_clipped(finding.title)}")
+
+
+def drawn(finding: Diagnostic, head: str) -> str:
+    """Draw a finding under a header of one's own."""
     if finding.primary is None:
         return "\n".join([head, *(f"  = {_clipped(line)}" for line in _tail(finding))])
     by_source: dict[Source, list[tuple[Label, bool]]] = {finding.primary.span.source: [(finding.primary, True)]}
@@ -66,12 +70,12 @@ def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int) -> Ite
         if previous is not None and line > previous + 1:
             yield "..."
         text = source.line(line)
-        drawn = sorted(by_line[line], key=lambda mark: (mark[0], not mark[3]))
-        first = _first_column(text, drawn)
+        marked = sorted(by_line[line], key=lambda mark: (mark[0], not mark[3]))
+        first = _first_column(text, marked)
         cut = text[first : first + WIDEST]
         left, right = "…" * (first > 0), "…" * (len(text) > first + WIDEST)
         yield f"{line:>{width}} | {left}{_printable(cut)}{right}".rstrip()
-        for column, length, label, primary in drawn:
+        for column, length, label, primary in marked:
             if not first <= column <= first + WIDEST:
                 continue
             start = len(left) + _columns(text[first:column])
@@ -82,11 +86,11 @@ def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int) -> Ite
         previous = line
 
 
-def _first_column(text: str, drawn: list[tuple[int, int, Label, bool]]) -> int:
+def _first_column(text: str, marked: list[tuple[int, int, Label, bool]]) -> int:
     """Where a line that is too long to be shown whole begins on the screen: so that what is pointed at is in sight."""
     if len(text) <= WIDEST:
         return 0
-    column, length = next(((mark[0], mark[1]) for mark in drawn if mark[3]), drawn[0][:2])
+    column, length = next(((mark[0], mark[1]) for mark in marked if mark[3]), marked[0][:2])
     if column + length <= WIDEST:
         return 0
     return max(0, column - (WIDEST - min(length, WIDEST // 2)) // 2)

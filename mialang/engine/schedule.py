@@ -109,7 +109,7 @@ class Schedule:
             self._finish(name, self._passed_on(node))
             return
         key = node_key(node, self.outcome.outputs)
-        action, damage = self.store.find(key)
+        action, damage = self.store.find(key, self.settings.look)
         if action is not None:
             self.outcome.cached.add(name)
             self.outcome.actions[name] = action

@@ -13,11 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from mialang.engine.files import LOCK, held, make_folder, only_one, sweep, sync_folder, write_whole
 from mialang.plan.model import canonical
@@ -25,6 +25,13 @@ from mialang.plan.model import canonical
 Json = Any
 FORMAT = 1
 CLEANING = 60.0  # seconds that a run waits for the store to be cleaned
+
+
+class Look(Protocol):
+    """Finds a file by the names that it was looked for under."""
+
+    def __call__(self, *names: str) -> Path | None:
+        """The first that exists, or None."""
 
 
 class StoreError(Exception):
@@ -159,21 +166,29 @@ class Store:
         """Where an action lies."""
         return self.root / "actions" / key[:2] / f"{key}.json"
 
-    def find(self, key: str) -> tuple[Action | None, str]:
-        """What a node made before, if it is still whole.
+    def find(self, key: str, look: Look | None = None) -> tuple[Action | None, str]:
+        """What a node made before, if it is still whole and the files that it read hold what they held.
+
+        Args:
+            key: what the node is.
+            look: finds a file by the names that it was looked for under; None looks where each was found.
 
         Returns the action, or None and why there is none: empty where the node never ran, else what is damaged or
         has changed since.
         """
+        action, damage = self.whole(key)
+        for file in action.files if action is not None else ():
+            path = look(*file["names"]) if look is not None and "names" in file else Path(file["path"])
+            if path is None or not _holds_the_same(path, file):
+                return None, f"`{path or file['path']}` has changed since"
+        return action, damage
+
+    def whole(self, key: str) -> tuple[Action | None, str]:
+        """What a node made, if it is still whole, whatever has become of the files that it read."""
         action, damage = self.read(key)
-        if action is None:
-            return None, damage
-        if action.value is None and not self.holds(action.output):
+        if action is not None and action.value is None and not self.holds(action.output):
             return None, "its result is missing or damaged"
-        for file in action.files:
-            if not _unchanged(file):
-                return None, f"`{file['path']}` has changed since"
-        return action, ""
+        return action, damage
 
     def read(self, key: str) -> tuple[Action | None, str]:
         """The record of what a node made, whatever has become of that; None and why, where there is none."""
@@ -284,8 +299,17 @@ def value_digest(value: Json) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def fingerprint(path: Path) -> dict[str, Json]:
-    """What an external file or folder holds: its digest, and size and time so that a change is seen without reading."""
+def fingerprint(path: Path, names: Sequence[str] = ()) -> dict[str, Json]:
+    """What an external file or folder holds: its digest, and size and time so that a change is seen without reading.
+
+    Args:
+        path: where it was found.
+        names: what was looked for, if it was not named by its path.
+    """
+    return {**_content(path), **({"names": list(names)} if names else {})}
+
+
+def _content(path: Path) -> dict[str, Json]:
     if path.is_dir():
         listed = [[str(each.relative_to(path)), each.stat().st_size, each.stat().st_mtime_ns]
                   for each in sorted(path.rglob("*")) if each.is_file()]  # fmt: skip
@@ -296,12 +320,14 @@ def fingerprint(path: Path) -> dict[str, Json]:
     return {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns, "sha256": digest}
 
 
-def _unchanged(file: Mapping[str, Json]) -> bool:
-    path = Path(file["path"])
+def _holds_the_same(path: Path, file: Mapping[str, Json]) -> bool:
     try:
         status = path.stat()
-        if not path.is_dir() and (status.st_size, status.st_mtime_ns) == (file["size"], file["changed"]):
-            return True
-        return bool(fingerprint(path)["sha256"] == file["sha256"])
+        seen = (str(path.resolve()), status.st_size, status.st_mtime_ns) == (
+            file["path"],
+            file["size"],
+            file["changed"],
+        )
+        return (seen and not path.is_dir()) or bool(_content(path)["sha256"] == file["sha256"])
     except OSError:
         return False

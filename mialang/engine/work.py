@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from mialang.engine.handles import Handle, Meter, answering
 from mialang.engine.isolation.choice import Mode, isolates, package_of, packages_of
 from mialang.engine.ledger import Ledger, Purse
 from mialang.engine.stopping import Stop, StoppedError
-from mialang.engine.store import Action, Store, StoreError, UnwritableError, fingerprint, value_digest
+from mialang.engine.store import Action, Look, Store, StoreError, UnwritableError, fingerprint, value_digest
+from mialang.operators.places import first_found
 from mialang.plan.model import Node, digest
 
 Json = Any
@@ -58,6 +59,11 @@ class Settings:
     checkpoint: float = EVERY
     purse: Purse | None = None
     transcript: Keeps = "hashes"
+
+    @property
+    def look(self) -> Look:
+        """Finds a data file as a step of the run would."""
+        return partial(first_found, self.data)
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def execute(job: Job, tell: Listener = silent, stop: Stop | None = None) -> Acti
     stop = stop or Stop()
     store = Store(job.store)
     with store.claim(job.key, _patience(tell, stop)):
-        action, _ = store.find(job.key)
+        action, _ = store.find(job.key, job.settings.look)
         return action or _committed(job, store, tell, stop)
 
 
@@ -271,7 +277,7 @@ def _execute(job: Job, store: Store, tell: Listener, keeper: Checkpoints) -> Act
     if hasattr(made, "__len__"):
         evidence["size"] = len(made)
     evidence.update(binding.counted())
-    files = tuple(fingerprint(path) for path in dict.fromkeys(run.files))
+    files = tuple(fingerprint(path, names) for names, path in run.files.items())
     action = _commit(store, job, made, evidence, files)
     remember(action.output, made)
     return action

@@ -67,6 +67,11 @@ def library_name(path: Path) -> str:
     return f"std/{path.relative_to(root).as_posix()}" if path.is_relative_to(root) else path.name
 
 
+def is_library(name: str) -> bool:
+    """Whether a file is one of the standard library, by what it is called in messages."""
+    return name.startswith("std/")
+
+
 DECLARED = re.compile(r"^(?:operator|recipe|defense|metric|kind|observable|extent|item|access) +(\w+)", re.MULTILINE)
 
 

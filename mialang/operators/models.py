@@ -112,8 +112,14 @@ class Model(Artefact, kind="model"):
             x: `[n, *shape]`.
 
         Raises:
-            OperatorError: the model does not have that observable by nature.
+            OperatorError: the model does not have that observable by nature, or takes inputs of another shape.
         """
+        if tuple(x.shape[1:]) != self.shape:
+            raise OperatorError(
+                f"a model for inputs of shape {list(self.shape)} was asked about inputs of shape {list(x.shape[1:])}",
+                note="it was trained on records of one shape, and answers nothing sensible about others",
+                help="make both from records of one shape: whatever is asked is like what the model was trained on",
+            )
         if name == "logits":
             logits: torch.Tensor = placed(self.network, x.device)(x)
             return logits

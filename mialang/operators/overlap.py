@@ -67,7 +67,9 @@ def disjoint(*, first: Fingerprinted, second: Fingerprinted, by: str, near: floa
         raise OperatorError(
             f"the prior and the secret share {noun}: {listed}",
             note="an adversary who already holds the secret proves nothing",
-            help="grant other records, or remove the shared ones with `minus(a, b)`",
+            help="grant other classes, for example with `classes = …` where the records come from"
+            if by == "class"
+            else "grant other records, or remove the shared ones with `minus(a, b)`",
         )
     alike = 0 if near is None else int(_doubles(second, first, near).sum())
     if alike:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import torch
 
 from mialang.operators.checkpoints import Keeper, Loop, Nowhere, Part, kept_before
 from mialang.operators.errors import OperatorError
+from mialang.operators.places import data_folders, first_found
 
 Json: TypeAlias = Any  # a recursive alias for JSON values buys little and costs a cast at every use
 Listener: TypeAlias = Callable[[int, int, dict[str, float]], None]
@@ -34,7 +34,7 @@ class Run:
         listener: receives `(done, total, figures)` on every `progress`.
         notes: facts kept as evidence, filled by `note`.
         exhibits: what the report draws, filled by `exhibit`. It may show what is private, so that nothing else tells it.
-        files: external files that the step read, filled by `find`.
+        files: external files that the step read, by the names they were looked for under, filled by `find`.
         keeper: keeps the state of loops, so that a step that was interrupted goes on.
         loops: the loops of the step so far, filled by `loop`.
     """
@@ -45,7 +45,7 @@ class Run:
     listener: Listener = _silent
     notes: dict[str, Json] = field(default_factory=dict)
     exhibits: dict[str, Json] = field(default_factory=dict)
-    files: list[Path] = field(default_factory=list)
+    files: dict[tuple[str, ...], Path] = field(default_factory=dict)
     keeper: Keeper = field(default_factory=Nowhere)
     loops: list[Loop] = field(default_factory=list)
     generator: torch.Generator = field(init=False)
@@ -99,14 +99,11 @@ class Run:
         Raises:
             OperatorError: none of them exists.
         """
-        roots = [root for root in (self.data, os.environ.get("MIALANG_DATA")) if root]
-        places = [Path(root) for root in roots] + [Path()]
-        for name in names:
-            for place in places:
-                if (place / name).exists():
-                    self.files.append((place / name).resolve())
-                    return place / name
-        where = ", ".join(f"`{place}`" for place in places[:-1])
+        found = first_found(self.data, *names)
+        if found is not None:
+            self.files[names] = found.resolve()
+            return found
+        where = ", ".join(f"`{place}`" for place in data_folders(self.data)[:-1])
         raise OperatorError(
             f"no file `{names[0]}`",
             note=f"looked in {where} and the working directory" if where else "no data directory is set",

@@ -299,7 +299,11 @@ class Arms:
                 if registry.item(name).overlaps or not registry.is_a(kind, "records"):
                     continue
                 checks.extend(
-                    Application(disjoint, {"first": value, "second": secret, "by": "record", "near": None})
+                    Application(
+                        disjoint,
+                        {"first": value, "second": secret, "by": "record", "near": None},
+                        prior.spans.get(name),
+                    )
                     for secret in secrets_of(setting.target)
                     if kind_of(secret, registry) == kind
                 )

@@ -53,6 +53,7 @@ class Lowering:
         for attack in audit.attacks.values():
             threat = audit.threats[attack.against]
             for instance in instances_of(audit, attack):
+                self.graph.asking = instance.span
                 axes = frozenset(axis for value in (*threat.values(), instance.recipe) for axis in axes_of(value))
                 for cell in audit.matrix.cells(axes):
                     self.arms.run(attack, threat, instance, cell)
@@ -91,6 +92,7 @@ class Lowering:
         audit = self.audit
         axes = measured_axes(measurement, audit)
         attack = attack_of(measurement)
+        self.graph.asking = measurement.span
         for cell in audit.matrix.cells(frozenset(axes)):
             if attack is not None:
                 self._of_attack(measurement, attack, cell)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 import mialang
 
@@ -53,6 +53,7 @@ class Node(Frozen):
         repeat: the repeat it belongs to; None where all repeats share it.
         queries: upper bound on questions to the target; None is unmetered.
         seconds: rough running time; None where nothing is declared.
+        place: `name:line:column` of what asks for it in the spec, or in a file that the spec imports; no part of its key.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Node(Frozen):
     repeat: int | None = None
     queries: int | None = None
     seconds: float | None = None
+    place: str = Field(default="", pattern=r"^$|:[1-9]\d*:[1-9]\d*$")
 
     @property
     def passes_on(self) -> bool:

@@ -11,6 +11,7 @@ from mialang.meaning.audit import Audit
 from mialang.meaning.declarations import DefenseDeclaration, Operator
 from mialang.meaning.estimate import Counts, evaluate
 from mialang.meaning.grants import shield_of
+from mialang.meaning.library import is_library
 from mialang.meaning.units import Quantity
 from mialang.meaning.values import (
     Algebra,
@@ -31,6 +32,7 @@ from mialang.plan.model import (
     references,
 )
 from mialang.plan.values import BoundHandle, Defended, Granted, Leaked
+from mialang.source import Span
 
 SEEDS = 2**32
 LIMIT = "on"  # the parameter of a defense that names the observables it is limited to
@@ -49,6 +51,8 @@ class Graph:
         self._memory: dict[tuple[str, int | None], str] = {}
         self._random: dict[str, bool] = {}
         self.counts = Counts()
+        self.asking: Span | None = None  # the block that is lowered: where steps of the library are asked for
+        self._places: dict[Span, str] = {}
 
     def sizes_by_value(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """Sizes of nodes as sizes of the values that they stand for."""
@@ -113,7 +117,7 @@ class Graph:
         params: dict[str, Json] = {"of": {"$node": source}, "member": part.name}
         base = self.nodes[source]
         return self.add("data" if base.role == "data" else role, f"{base.label}.{part.name}", "part",
-                        "mialang.operators.parts:part", 1, part.kind, params, repeat=base.repeat)  # fmt: skip
+                        "mialang.operators.parts:part", 1, part.kind, params, repeat=base.repeat, place=base.place)  # fmt: skip
 
     def _role(self, operator: Operator, role: Role) -> Role:
         """Records that come from nowhere, or outside an attack from no model, are data; a check is a check."""
@@ -148,7 +152,7 @@ class Graph:
         )
         seconds = evaluate(declaration.seconds, value, self.counts) if isinstance(declaration, Operator) else None
         return self.add(role, label or declaration.name, declaration.name, python, version, kind, params,
-                         random=random, repeat=own_repeat, seconds=seconds)  # fmt: skip
+                         random=random, repeat=own_repeat, seconds=seconds, place=self._place(value))  # fmt: skip
 
     def add(  # noqa: PLR0913 - the parts of a node
         self,
@@ -164,8 +168,9 @@ class Graph:
         repeat: int | None = None,
         seconds: float | None = None,
         after: tuple[str, ...] = (),
+        place: str | None = None,
     ) -> str:
-        """Add a node, or find the one that computes the same."""
+        """Add a node, or find the one that computes the same; without a place of its own it stands at what is lowered."""
         what = [operator, python, version, _by_key(params, self.keys)]
         seed = int(digest([self.root, what, repeat])[:8], 16) % SEEDS if random else None
         key = digest([what, seed])
@@ -178,10 +183,22 @@ class Graph:
         self.nodes[name] = Node.model_construct(
             id=name, label=label, role=role, operator=operator, python=python, version=version, kind=kind, params=params,
             inputs=inputs, after=after, seed=seed, repeat=repeat, queries=None, seconds=seconds,
+            place=self._place() if place is None else place,
         )  # fmt: skip
         self.keys[name] = key
         self._ids[key] = name
         return name
+
+    def _place(self, value: Application | None = None) -> str:
+        """Where a user finds what asks for a step: where it is written, or for steps of the library what uses them."""
+        span = value.span if value is not None else None
+        if span is None or is_library(span.source.name):
+            span = self.asking
+        if span is None:
+            return ""
+        if span not in self._places:
+            self._places[span] = span.place()
+        return self._places[span]
 
     def _handle(self, handle: BoundHandle, repeat: int) -> str:
         target = self.node(handle.target, repeat, "target")

@@ -197,6 +197,26 @@ class Evidence:
         for instance in self.instances(measurement, cell):
             yield self.figure(measurement, cell, instance, view, field, confidence)
 
+    def unmeasured(self) -> dict[str, str]:
+        """The measurements without a single value, each with the first reason why.
+
+        What was not selected, or speaks only of attacks that do not apply, was not asked for; a step that failed tells
+        for itself.
+        """
+        found = {}
+        for name, plan in self.measurements.items():
+            samples = [
+                self.sample(name, cell, instance, "attack" if plan.attack else "", "", field)
+                for cell in self.cells(name)
+                for instance in self.instances(name, cell)
+                for field in plan.fields or ("",)
+            ]
+            missing = [each for each in samples if isinstance(each, Missing)]
+            reasons = [each.reason for each in missing if each.kind == "not available"]
+            if reasons and len(missing) == len(samples):
+                found[name] = reasons[0]
+        return found
+
 
 def _cell(cell: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(cell.items()))

@@ -68,7 +68,9 @@ def _steps(record: Record, name: str) -> Element:
     suite = Element("testsuite", name="steps of the run")
     for node, failure in record.outcome["failures"].items():
         case = SubElement(suite, "testcase", classname=_text(f"{name}.steps"), name=_text(node))
-        _problem(case, "error", "failed", failure["title"], failure["note"], failure["help"])
+        _problem(
+            case, "error", "failed", failure["title"], failure["note"], failure["help"], record.plan.nodes[node].place
+        )
     return _counted(suite)
 
 

@@ -48,7 +48,7 @@ class Record:
         """What each finished node made."""
         found = {}
         for name, made in self.outcome.get("nodes", {}).items():
-            action, _ = self.store.find(made["key"])
+            action, _ = self.store.whole(made["key"])
             if action is not None:
                 found[name] = action
         return found
@@ -81,7 +81,7 @@ class Record:
     @cached_property
     def verdict(self) -> Verdict:
         """What it means for the gates."""
-        complete = not self.outcome.get("lacking")
+        complete = not self.outcome.get("lacking") and not self.outcome.get("unfinished")
         return judge(self.evidence, self.outcome.get("failures", {}), complete=complete)
 
     @property

@@ -63,6 +63,7 @@ def _invocation(record: Record) -> dict[str, Json]:
                 "message": {"text": _lines(failure["title"], *_tail([failure["note"]], [failure["help"]]))},
                 "descriptor": {"id": "step"},
                 "properties": {"node": name},
+                **({"locations": [_location(*_parsed(place))]} if (place := record.plan.nodes[name].place) else {}),
             }
             for name, failure in failures.items()
         ],

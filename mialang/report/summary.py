@@ -126,9 +126,16 @@ def as_json(record: Record) -> dict[str, Json]:
         ],
         "measurements": [_row_json(row) for row in rows(record)],
         "failures": [
-            {"node": name, "title": failure["title"], "note": failure["note"], "help": failure["help"]}
+            {
+                "node": name,
+                "place": plan.nodes[name].place,
+                "title": failure["title"],
+                "note": failure["note"],
+                "help": failure["help"],
+            }
             for name, failure in record.outcome.get("failures", {}).items()
         ],
+        "unmeasured": dict(verdict.unmeasured),
         "seconds": record.outcome.get("seconds"),
         "controls": plan.controls,
         "isolation": record.isolation,

@@ -70,11 +70,16 @@ class GateVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The whole audit."""
+    """The whole audit.
+
+    Attributes:
+        unmeasured: measurements that were asked for and have no value at all, with the reason.
+    """
 
     status: Status
     gates: tuple[GateVerdict, ...]
     failures: Mapping[str, Any] = field(default_factory=dict)
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
 
 
 def judge(evidence: Evidence, failures: Mapping[str, Any] | None = None, *, complete: bool = True) -> Verdict:
@@ -83,16 +88,18 @@ def judge(evidence: Evidence, failures: Mapping[str, Any] | None = None, *, comp
     Args:
         evidence: what was measured.
         failures: nodes that failed.
-        complete: whether all that was selected could be run; what could not is at best inconclusive.
+        complete: whether all that was selected was run. Where it was not, or where something was to be measured and has
+            no value, the audit is at best inconclusive.
     """
     gates = tuple(_gate(gate, evidence) for gate in evidence.plan.gates)
     statuses: list[Status] = [gate.status for gate in gates]
     if failures:
         statuses.append("error")
-    if not complete:
+    unmeasured = evidence.unmeasured()
+    if unmeasured or not complete:
         statuses.append("inconclusive")
     status: Status = max(statuses, key=SEVERITY.index, default="pass")
-    return Verdict(status, gates, failures or {})
+    return Verdict(status, gates, failures or {}, unmeasured)
 
 
 def _gate(gate: GatePlan, evidence: Evidence) -> GateVerdict:

@@ -21,13 +21,14 @@ AUDIT = """mia 1
 import std.image
 import std.access { white_box }
 import std.attack { MIFace }
-import std.metric { queries }
+import std.metric { attack_accuracy }
 
 param epochs : int(1..) = 1
 
 data secret : image.Digits { split = "train"  classes = 0..2  limit = 30 }
 
 target victim : image.Classifier { model = image.mlp(hidden = 8)  trained = secret  epochs = epochs }
+judge expert : image.Classifier { model = image.mlp(hidden = 8)  trained = image.Digits(limit = 60)  epochs = 1 }
 
 threat insider {
   target = victim
@@ -36,7 +37,7 @@ threat insider {
 }
 
 attack inside { against = insider  use = [MIFace(steps = 2)] }
-evaluate { asked = queries(inside) }
+evaluate { leak = attack_accuracy(inside, judge = expert) }
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from mialang.engine.codec import header, pack, read_arrays, unpack
 from mialang.engine.files import write_whole
 from mialang.engine.store import Action, Store, StoreError, fingerprint, value_digest
+from mialang.operators.places import first_found
 
 json_values = st.recursive(
     st.one_of(
@@ -139,6 +141,25 @@ def test_a_result_that_rests_on_a_changed_file_is_not_used(store: Store, tmp_pat
     assert "has changed since" in store.find(action.key)[1]
     data.unlink()
     assert store.find(action.key)[0] is None
+
+
+def test_a_file_is_looked_for_where_the_run_looks_for_it(store: Store, tmp_path: Path) -> None:
+    """The same name in another data folder is another file, unless it holds the same."""
+    for folder, data in (("here", b"one"), ("same", b"one"), ("there", b"two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "data.npz").write_bytes(data)
+    output = store.put(b"made of one")
+    found = tmp_path / "here" / "data.npz"
+    store.record(Action("ab" * 32, output, "toy", files=(fingerprint(found, ("data.npz",)),)))
+
+    def known(folder: str) -> bool:
+        return store.find("ab" * 32, partial(first_found, tmp_path / folder))[0] is not None
+
+    assert (known("here"), known("same"), known("there")) == (True, True, False)
+    assert store.find("ab" * 32)[0] is not None
+    found.unlink()
+    assert (known("same"), known("there"), known("nowhere")) == (True, False, False)
+    assert store.whole("ab" * 32)[0] is not None
 
 
 def test_writing_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,12 @@ class GateView:
 
 @dataclass(frozen=True)
 class FailureView:
-    """Nodes that failed for one and the same reason, and how many others could not run because of them."""
+    """Nodes that failed for one and the same reason, and how many others could not run because of them.
+
+    Attributes:
+        places: what asked for them, as `name:line:column`.
+        lines: those of these lines that lie in the spec itself.
+    """
 
     label: str
     nodes: tuple[str, ...]
@@ -84,6 +89,8 @@ class FailureView:
     note: str
     help: str
     skipped: int
+    places: tuple[str, ...]
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def view(record: Record) -> JudgementView:
     """What the section says."""
     verdict = record.verdict
     gates = tuple(_gate(gate, record) for gate in verdict.gates)
-    judged = bool(gates) or verdict.status == "error"
+    judged = bool(gates) or verdict.status != "pass"
     return JudgementView(
         mark=MARKS[verdict.status if judged else "none"],
         headline=_headline(record),
@@ -150,7 +157,7 @@ def _reasons(record: Record) -> Iterable[str]:
 
 
 def _cautions(record: Record) -> list[str]:
-    plan, found = record.plan, []
+    plan, found = record.plan, [f"`{name}` was not measured: {why}." for name, why in record.verdict.unmeasured.items()]
     undone = len(record.outcome.get("unfinished", ()))
     if undone:
         found.append(
@@ -284,7 +291,10 @@ def failures_of(record: Record) -> tuple[FailureView, ...]:
     alike: dict[tuple[str, str, str, str], list[str]] = {}
     for name, each in record.outcome.get("failures", {}).items():
         alike.setdefault((record.plan.nodes[name].label, each["title"], each["note"], each["help"]), []).append(name)
-    return tuple(
-        FailureView(label, tuple(names), title, note, help_, sum(because[name] for name in names))
-        for (label, title, note, help_), names in alike.items()
-    )
+    found = []
+    for (label, title, note, help_), names in alike.items():
+        places = tuple(dict.fromkeys(place for name in names if (place := record.plan.nodes[name].place)))
+        lines = tuple(dict.fromkeys(line for place in places if (line := line_of(place, record.plan))))
+        skipped = sum(because[name] for name in names)
+        found.append(FailureView(label, tuple(names), title, note, help_, skipped, places, lines))
+    return tuple(found)

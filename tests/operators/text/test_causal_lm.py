@@ -94,7 +94,7 @@ def test_a_folder_gives_the_model_that_was_saved_and_tuning_goes_on_from_it(tmp_
         loaded.answer("next_token_logprobs", rows), first.answer("next_token_logprobs", rows), atol=1e-5, rtol=1e-5
     )
     assert loaded.tokenizer.encode(TEXT) == first.tokenizer.encode(TEXT)
-    assert any(path.name == "model" for path in run.files)
+    assert any(path.name == "model" for path in run.files.values())
     tuned = trained(base="model", epochs=4, run=Run(0, data=tmp_path))
     assert tuned.about["train_perplexity"] < first.about["train_perplexity"]
     assert tuned.tokenizer == loaded.tokenizer
