@@ -61,7 +61,7 @@ def test_only_rankings_of_texts_are_compared_with_baselines_that_rank_texts(
     audited: tuple[Path, dict[str, Any]],
 ) -> None:
     _, verdict = audited
-    assert {row["baseline"]["name"] for row in rows(verdict, "found")} <= {"SampledOrder", "ReferenceOrder"}
+    assert {row["baseline"]["name"] for row in rows(verdict, "found")} <= {"RandomOrder", "ReferenceOrder"}
     for measurement in ("exposed", "drawn", "continued"):
         assert all("point" not in row["baseline"] for row in rows(verdict, measurement))
 

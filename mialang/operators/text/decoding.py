@@ -48,9 +48,7 @@ class Decoding:
         """
         made = answer / self.at(step)
         if self.top_k is not None and self.top_k < made.shape[-1]:
-            # Exactly k stay, also between equals (the lower token wins).
-            kept = made.argsort(dim=-1, descending=True, stable=True)[..., : self.top_k]
-            made = torch.full_like(made, -math.inf).scatter(-1, kept, made.gather(-1, kept))
+            made = _largest(made, self.top_k)
         if self.top_p < 1:
             order = made.argsort(dim=-1, descending=True, stable=True)
             shares = made.gather(-1, order).softmax(-1)
@@ -63,7 +61,10 @@ class Decoding:
         logs = self.logprobs(answer, step)
         if self.is_greedy:
             return logs.argmax(-1)
-        return torch.multinomial(logs.exp(), 1, generator=generator).squeeze(1)
+        # The inverse of the distribution function, in double precision: many times quicker than `torch.multinomial`.
+        reached = logs.double().exp().cumsum(-1)
+        drawn = torch.rand(len(logs), 1, generator=generator, dtype=torch.float64) * reached[:, -1:]
+        return torch.searchsorted(reached, drawn, right=True).squeeze(1).clamp_max(logs.shape[-1] - 1)
 
     def formula(self) -> str:
         """Return the rule in words."""
@@ -75,6 +76,14 @@ class Decoding:
         if self.over:
             heat = f"temperature {self.start:g} to {self.temperature:g} over {self.over} tokens"
         return ", ".join([*limits, heat])
+
+
+def _largest(values: torch.Tensor, k: int) -> torch.Tensor:
+    """Return values `[…, m]` with all but the k largest of each row at −inf: exactly k stay, of equals the first ones."""
+    least = values.topk(k, dim=-1).values[..., -1:]
+    above, level = values > least, values == least
+    room = k - above.sum(-1, keepdim=True)
+    return values.masked_fill(~(above | (level & (level.cumsum(-1) <= room))), -math.inf)
 
 
 def likeliest_token() -> Decoding:

@@ -116,9 +116,10 @@ class Prefixed(nn.Module):
         """
         given = self.network.get_input_embeddings()(tokens[:, :-1])
         whole = torch.cat([self.start(vectors), given], dim=1)
-        logits = self.network(inputs_embeds=whole, use_cache=False).logits[:, self.prefix - 1 :]
+        read = self.network.base_model(inputs_embeds=whole, use_cache=False).last_hidden_state[:, self.prefix - 1 :]
         counted = torch.arange(tokens.shape[1], device=tokens.device) <= lengths.unsqueeze(1)
-        return functional.cross_entropy(logits[counted].float(), tokens[counted])
+        # The last layer is as large as the vocabulary, so that only what counts goes through it.
+        return functional.cross_entropy(self.network.get_output_embeddings()(read[counted]).float(), tokens[counted])
 
 
 def fit_prefix_decoder(
@@ -170,7 +171,7 @@ def fit_prefix_decoder(
     with run.seeded():
         network = Prefixed(config, vectors.shape[1], prefix)
     network.to(run.device).train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.01, fused=True)
     batch = min(batch, len(ids))
     per_epoch = len(ids) // batch
     total = epochs * per_epoch

