@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import betaincinv, stdtrit
@@ -89,7 +90,8 @@ def bootstrap_bounds(sample: Sample, confidence: float) -> tuple[float, float] |
     sums = np.array([math.fsum(values) for values in totals.values()])
     counts = np.array([len(values) for values in totals.values()])
     draws = np.random.default_rng(SEED).integers(0, len(sums), size=(RESAMPLES, len(sums)))
-    means = sums[draws].sum(1) / counts[draws].sum(1)
+    same = bool((counts == counts[0]).all())  # as where every repeat attacks the same records
+    means = sums[draws].sum(1) / (counts[0] * len(counts) if same else counts[draws].sum(1))
     lower, upper = np.quantile(means, [1 - confidence, confidence])
     return float(lower), float(upper)
 
@@ -107,6 +109,7 @@ def estimate(sample: Sample, confidence: float) -> Estimate:
     return Estimate(point, lower, upper, len(sample.means), sample.trials)
 
 
+@lru_cache(maxsize=1024)  # a report says the same figure in several places, and gains share their controls
 def _within(sample: Sample, confidence: float) -> tuple[float, float] | None:
     if sample.rate and all(value in (0, 1) for values in sample.values for value in values):
         successes = math.fsum(value for values in sample.values for value in values)

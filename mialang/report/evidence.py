@@ -71,6 +71,7 @@ class Evidence:
         self._failures = failures
         self.measurements = {measurement.name: measurement for measurement in plan.measurements}
         self._readings: dict[tuple[Any, ...], list[Reading]] = {}
+        self._samples: dict[tuple[Any, ...], Sample | Missing] = {}
         for reading in plan.readings:
             key = (reading.measurement, _cell(reading.cell), reading.instance, reading.arm, reading.baseline)
             self._readings.setdefault(key, []).append(reading)
@@ -113,7 +114,12 @@ class Evidence:
         self, measurement: str, cell: Mapping[str, int], instance: str, arm: str, baseline: str, field: str
     ) -> Sample | Missing:
         """The values of one arm in one cell, by repeat."""
-        readings = self._readings.get((measurement, _cell(cell), instance, arm, baseline), [])
+        key = (measurement, _cell(cell), instance, arm, baseline)
+        if (*key, field) not in self._samples:
+            self._samples[*key, field] = self._sample(measurement, self._readings.get(key, []), arm, field)
+        return self._samples[*key, field]
+
+    def _sample(self, measurement: str, readings: list[Reading], arm: str, field: str) -> Sample | Missing:
         if not readings:
             return Missing("not available", f"there is no {arm or 'measurement'} here")
         values: list[tuple[float, ...]] = []
