@@ -278,6 +278,14 @@ def test_what_has_no_value_at_all_is_no_pass(tmp_path: Path, store: Path) -> Non
     )
 
 
+def test_a_target_that_learned_nothing_is_told(tmp_path: Path, store: Path) -> None:
+    answer = run(spec(victim=TRAINED + "  lr = 0"), tmp_path, store)
+    assert answer.code == 0
+    assert "caution: `victim` is right on " in answer.out
+    assert "it learned nothing that could come back" in answer.out
+    assert "caution" not in run(spec(victim=TRAINED.replace("epochs = 1", "epochs = 40")), tmp_path, store).out
+
+
 DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "blob cut short": ("blobs/*/*", lambda path: path.write_bytes(path.read_bytes()[:-1])),
     "blob changed": ("blobs/*/*", lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?")),

@@ -128,6 +128,11 @@ def diverged(what: str, step: int, total: int, cause: str) -> OperatorError:
 
 
 @torch.inference_mode()
+def commonest(columns: torch.Tensor) -> float:
+    """Return the share of the commonest class among true columns `[n]`: what always answering it would get right."""
+    return int(torch.bincount(columns).max()) / len(columns)
+
+
 def share_correct(network: nn.Module, inputs: torch.Tensor, columns: torch.Tensor, batch: int = 2048) -> float:
     """Return the share of records whose largest logit is the true column."""
     hits = sum(

@@ -20,7 +20,7 @@ from mialang.operators.graph.neighbourhoods import EdgeList, Relaxed
 from mialang.operators.graph.questions import OwnGraphs, Scaled
 from mialang.operators.models import Architecture, State, load, state_of
 from mialang.operators.run import Json, Run
-from mialang.operators.training import diverged
+from mialang.operators.training import commonest, diverged
 
 ROOM = 2**20  # values of a layer that are worked on at once: about what a cache holds
 SERVED = "the graph that the model serves"
@@ -252,6 +252,7 @@ def node_classifier(
     for name, part in (("train_accuracy", "train"), ("test_accuracy", "test")):
         if part in trained.split:
             run.note(name, _share_correct(made, trained.part(part).numbers, columns))
+    run.note("commonest_class", commonest(columns[rows]))
     for name, value in about.items():
         run.note(name, value)
     return made

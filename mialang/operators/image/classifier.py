@@ -15,7 +15,7 @@ from mialang.operators.errors import OperatorError
 from mialang.operators.image.images import Images
 from mialang.operators.models import Architecture, Model, load, state_of
 from mialang.operators.run import Run
-from mialang.operators.training import Schedule, TrainingDefense, fit, share_correct
+from mialang.operators.training import Schedule, TrainingDefense, commonest, fit, share_correct
 
 TOLERATED = 0.01  # by which a measured accuracy may fall short of the declared one
 
@@ -117,6 +117,7 @@ def _trained(
             fit(network, data.inputs, columns, schedule=schedule, defenses=training, run=run)
     accuracy = share_correct(network.eval(), data.inputs, columns)
     run.note("train_accuracy", accuracy)
+    run.note("commonest_class", commonest(columns))
     for name, value in about.items():
         run.note(name, value)
     return Model(model, data.shape, classes, state_of(network), about | {"train_accuracy": accuracy})

@@ -1,9 +1,11 @@
-"""Whether defenses did anything: how many of the answers that attacks got were changed."""
+"""Whether there was anything to see: defenses that changed no answer, targets that learned nothing."""
 
 from __future__ import annotations
 
 from mialang.report.phrases import place
 from mialang.report.record import Record
+
+BARELY = 0.02  # of accuracy above that of the commonest class
 
 
 def idle_defenses(record: Record) -> list[str]:
@@ -22,4 +24,19 @@ def idle_defenses(record: Record) -> list[str]:
         "nothing about it."
         for (instance, cell), (defended, changed) in counted.items()
         if defended and not changed
+    ]
+
+
+def idle_targets(record: Record) -> list[str]:
+    """A sentence for each sort of target that answers no better than who always names the commonest class."""
+    found: dict[str, tuple[float, float]] = {}
+    for name, node in record.plan.nodes.items():
+        notes = record.notes(name) if node.role == "target" else {}
+        reached, usual = notes.get("train_accuracy"), notes.get("commonest_class")
+        if reached is not None and usual is not None and reached <= usual + BARELY:
+            found.setdefault(node.label, (reached, usual))
+    return [
+        f"`{label}` is right on {reached:.1%} of what it was trained on, where always naming the commonest class gets {usual:.1%}: "
+        "it learned nothing that could come back, so that figures of attacks on it say nothing."
+        for label, (reached, usual) in found.items()
     ]
