@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from mialang.diagnostics.finding import Diagnostic, Label
-from mialang.source import Source
+from mialang.diagnostics.secrets import VEIL, veiled
+from mialang.source import Source, Span
 
 TAB_WIDTH = 4
 WIDEST = 160  # columns of a line that are shown; longer lines are cut around what is pointed at
@@ -32,7 +33,7 @@ def as_text(finding: Diagnostic) -> str:
         arrow = "-->" if number == 0 else ":::"
         lines.append(f"{gutter} {arrow} {marks[0][0].span.place()}")
         lines.append(f"{gutter} |")
-        lines.extend(_excerpt(source, marks, width))
+        lines.extend(_excerpt(source, marks, width, finding.hidden))
     tail = _tail(finding)
     if tail:
         lines.append(f"{gutter} |")
@@ -42,7 +43,7 @@ def as_text(finding: Diagnostic) -> str:
 
 def _clipped(text: str) -> str:
     """A line of words whose quoted pieces are not longer than anyone reads, and without characters that cannot be shown."""
-    return _shown(re.sub(r"`([^`]*)`", lambda found: f"`{_short(found[1])}`", text))
+    return _shown(re.sub(r"`([^`]*)`", lambda found: f"`{_short(found[1])}`", veiled(text)))
 
 
 def _short(word: str) -> str:
@@ -53,7 +54,7 @@ def _tail(finding: Diagnostic) -> list[str]:
     return [f"note: {text}" for text in finding.notes] + [f"help: {text}" for text in finding.helps]
 
 
-def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int) -> Iterable[str]:
+def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int, hidden: tuple[Span, ...]) -> Iterable[str]:
     gutter = " " * width
     by_line: dict[int, list[tuple[int, int, Label, bool]]] = {}
     for label, primary in marks:
@@ -65,7 +66,7 @@ def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int) -> Ite
     for line in sorted(by_line):
         if previous is not None and line > previous + 1:
             yield "..."
-        text = source.line(line)
+        text = _covered(source, line, hidden)
         drawn = sorted(by_line[line], key=lambda mark: (mark[0], not mark[3]))
         first = _first_column(text, drawn)
         cut = text[first : first + WIDEST]
@@ -80,6 +81,16 @@ def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int) -> Ite
             underline = ("^" if primary else "-") * (stop - start)
             yield f"{gutter} | {' ' * start}{underline} {label.text}".rstrip()
         previous = line
+
+
+def _covered(source: Source, line: int, hidden: tuple[Span, ...]) -> str:
+    """A line in which secrets are covered; every other character keeps its column."""
+    text, start = source.line(line), source.line_starts[line - 1]
+    for span in hidden:
+        first, last = max(0, span.start - start), min(len(text), span.end - start)
+        if span.source is source and first < last:
+            text = text[:first] + re.sub(r"[^\s\"]", VEIL, text[first:last]) + text[last:]
+    return veiled(text)
 
 
 def _first_column(text: str, drawn: list[tuple[int, int, Label, bool]]) -> int:
@@ -120,17 +131,17 @@ def as_json(finding: Diagnostic) -> dict[str, Any]:
             "column": column,
             "end_line": end_line,
             "end_column": end_column,
-            "text": label.text,
+            "text": veiled(label.text),
         }
 
     return {
         "code": finding.code,
         "severity": finding.severity,
-        "title": finding.title,
+        "title": veiled(finding.title),
         "at": place(finding.primary) if finding.primary else None,
         "also": [place(label) for label in finding.others],
-        "notes": list(finding.notes),
-        "helps": list(finding.helps),
+        "notes": [veiled(text) for text in finding.notes],
+        "helps": [veiled(text) for text in finding.helps],
     }
 
 
@@ -139,11 +150,11 @@ def as_sarif(findings: Iterable[Diagnostic], version: str) -> dict[str, Any]:
     results = []
     codes: dict[str, str] = {}
     for finding in findings:
-        codes.setdefault(finding.code, finding.title)
+        codes.setdefault(finding.code, veiled(finding.title))
         result: dict[str, Any] = {
             "ruleId": finding.code,
             "level": finding.severity,
-            "message": {"text": "\n".join([finding.title, *_tail(finding)])},
+            "message": {"text": veiled("\n".join([finding.title, *_tail(finding)]))},
         }
         labels = ([finding.primary] if finding.primary else []) + list(finding.others)
         locations = []
@@ -155,7 +166,7 @@ def as_sarif(findings: Iterable[Diagnostic], version: str) -> dict[str, Any]:
                 "physicalLocation": {"artifactLocation": {"uri": label.span.source.name}, "region": region}
             }
             if label.text:
-                location["message"] = {"text": label.text}
+                location["message"] = {"text": veiled(label.text)}
             locations.append(location)
         if locations:
             result["locations"] = locations[:1]

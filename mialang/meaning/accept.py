@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mialang.diagnostics import closest
 from mialang.meaning.arithmetic import is_number
 from mialang.meaning.declarations import AccessDeclaration, DefenseDeclaration, ExtentDeclaration, Operator, Recipe
+from mialang.meaning.forms import FORMS, malformed
 from mialang.meaning.offers import makers_of, offered
 from mialang.meaning.registry import Registry
-from mialang.meaning.types import Type
+from mialang.meaning.types import TEXTS, Type
 from mialang.meaning.units import Quantity
 from mialang.meaning.values import (
     Algebra,
@@ -49,11 +50,13 @@ MOST_LABELS = 100_000
 
 @dataclass(frozen=True)
 class Misfit:
-    """Why a value does not fit."""
+    """Why a value does not fit; where it may be secret, neither the words nor an excerpt show it."""
 
     code: str
     title: str
     help: str = ""
+    note: str = ""
+    secret: bool = False
 
 
 def kind_of(value: Value, registry: Registry) -> str:
@@ -159,8 +162,8 @@ def _way_out(value: Value, wanted: Type, registry: Registry) -> str:
 
 def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
     have, want = hole.type.bare(), wanted.bare()
-    numeric = have.name in NUMERIC and want.name in NUMERIC
-    if numeric or "any" in (have.name, want.name) or have.name == want.name or registry.is_a(have.name, want.name):
+    alike = any({have.name, want.name} <= sort for sort in (NUMERIC, TEXTS | FORMS.keys()))
+    if alike or "any" in (have.name, want.name) or have.name == want.name or registry.is_a(have.name, want.name):
         return None
     return Misfit(
         "E0210", f"`{hole.name}` is {type_words(Type(have.name))}, and {belonging(type_words(Type(want.name)))} here"
@@ -232,6 +235,15 @@ def _plain(type_: type) -> Callable[[Value, Type, Registry], tuple[Value, Misfit
     return fit
 
 
+def _formed(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    """Texts of a form."""
+    if not isinstance(value, str):
+        misfit = _mismatch(value, wanted, registry, f"write {type_words(wanted)}")
+        return value, replace(misfit, secret=wanted.name == "variable")
+    found = malformed(value, wanted)
+    return value, None if found is None else Misfit(found.code, found.title, found.help, found.note, found.secret)
+
+
 def _choice(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
     if isinstance(value, str) and value in wanted.options:
         return value, None
@@ -256,7 +268,17 @@ def _list(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit
         if misfit is not None:
             return value, misfit
         items.append(fitted)
-    return tuple(items), None
+    return tuple(items), _count(len(items), wanted)
+
+
+def _count(found: int, wanted: Type) -> Misfit | None:
+    """Why a list or set of so many values is too short, or too long."""
+    if _in_range(found, wanted) is None:
+        return None
+    few = wanted.low is not None and found < wanted.low
+    title = f"this holds {found} values, too {'few' if few else 'many'}" if found != 1 else "this holds one value only"
+    help_ = f"list at least {number_words(wanted.low)}" if few and wanted.low else ""
+    return Misfit("E0211", title if found else "nothing is listed here", help_)
 
 
 def _set(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -270,12 +292,14 @@ def _set(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit 
             )
         if high - low >= MOST_LABELS:
             return value, Misfit("E0211", f"this range holds more than {MOST_LABELS:,} labels", "narrow it")
-        return tuple(range(int(low), int(high) + 1)), None
+        labels = tuple(range(int(low), int(high) + 1))
+        return labels, _count(len(labels), wanted)
     many = value if isinstance(value, tuple) else (value,)
-    fitted, misfit = _list(many, wanted, registry)
+    fitted, misfit = _list(many, Type("list", wanted.arguments), registry)
     if misfit is not None or not isinstance(fitted, tuple):
         return value, misfit
-    return tuple(sorted(set(fitted))), None
+    labels = tuple(sorted(set(fitted)))
+    return labels, _count(len(labels), wanted)
 
 
 def _sight(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -306,6 +330,7 @@ FITTERS: dict[str, Callable[[Value, Type, Registry], tuple[Value, Misfit | None]
     "bool": _plain(bool),
     "string": _plain(str),
     "path": _plain(str),
+    **dict.fromkeys(FORMS, _formed),
     "knowledge": _plain(str),
     "table": _plain(TableValue),
     "range": _plain(Range),
