@@ -58,6 +58,7 @@ from mialang.syntax import tree
 from mialang.threat import KNOWLEDGE
 
 DRAW = "draw"  # every step that draws takes it: `draw = 2` asks for an independent twin
+DEFENDED = "target"  # the member of a threat: its target behind its defense
 DEEPEST = 120  # expressions inside each other, names followed included
 MOST_PARTS = 10_000  # of one value
 MOST_LEVELS = 100
@@ -342,7 +343,7 @@ class Evaluator:
         base = self.evaluate(node.base)
         if is_unknown(base):
             return Unknown()
-        if isinstance(base, Named) and base.sort == "threat" and name == "target":
+        if isinstance(base, Named) and base.sort == "threat" and name == DEFENDED:
             return DefendedModel(base.name)
         if isinstance(base, Application) and base.declaration.identity in self.registry.elaborating:
             return Unknown()  # a recipe composed of itself, which is told where it is called
@@ -355,7 +356,7 @@ class Evaluator:
             kinds = self.registry.members(kind_of(base, self.registry))
             if name in kinds:
                 return Part(base, name, kinds[name])
-            known = list(kinds)
+            known = [DEFENDED] if isinstance(base, Named) and base.sort == "threat" else list(kinds)
         what = describe(base, self.registry)
         finding = error("E0202", f"{what} has no member `{name}`", node.name.span)
         return self.report(finding.help(did_you_mean(name, known) if known else "it has no members"))

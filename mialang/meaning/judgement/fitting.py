@@ -21,8 +21,10 @@ from mialang.meaning.fits import (
     shortfalls,
 )
 from mialang.meaning.grants import shield_of, training_slot
+from mialang.meaning.judgement.affordable import affordable
 from mialang.meaning.recipes import holes_for, questions, steps
 from mialang.meaning.values import Application, Hole, Value, is_unknown
+from mialang.meaning.words import number_words
 from mialang.threat import Access
 
 CODES = {"modality": "E0304", "answers": "E0304", "access": "E0301", "prior": "E0302", "extent": "E0303"}
@@ -185,18 +187,26 @@ def _source_note(audit: Audit, shortfall: Shortfall) -> str:
 
 
 def _way_out(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Candidate) -> str:
-    fitting = [
-        name
+    others = [
+        (name, other)
         for name, recipe in {**library_recipes(audit.registry), **audit.recipes}.items()
         if (other := candidate_of(recipe, audit.registry)) is not None
         and not other.recipe.baseline
         and other.recipe.name != candidate.recipe.name
-        and fits(other, setting, audit.registry)
     ]
+    fitting = [name for name, other in others if fits(other, setting, audit.registry)]
+    if not fitting:
+        cheaper = {name: affordable(other, setting, audit.registry) for name, other in others}
+        fitting = [f"{name}({lower[0]} = {number_words(lower[1])})" for name, lower in cheaper.items() if lower]
     way = _change(audit, setting, shortfall, candidate)
     if fitting:
         return "; or ".join(filter(None, [f"these fit: {', '.join(sorted(fitting))}", way]))
-    return "; ".join(filter(None, [way, "no attack of the library fits this threat as it stands"]))
+    alone = (
+        ""
+        if affordable(candidate, setting, audit.registry)
+        else "no attack of the library fits this threat as it stands"
+    )
+    return "; ".join(filter(None, [way, alone]))
 
 
 def _change(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Candidate) -> str:
@@ -204,7 +214,13 @@ def _change(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Can
     gap = shortfall.gap
     match shortfall.dimension:
         case "access" if gap is not None and gap.dimension == "queries":
-            return f"grant at least {gap.needed:,.0f} queries, or lower the attack's steps, starts or limits"
+            lower = affordable(candidate, setting, audit.registry)
+            less = (
+                f"write `{lower[0]} = {number_words(lower[1])}`"
+                if lower
+                else "lower the attack's steps, starts or limits"
+            )
+            return f"grant at least {gap.needed:,.0f} queries, or {less}"
         case "access":
             enough = _enough_access(audit, setting, candidate)
             return f"grant `{enough}()`" if enough else "grant more"
