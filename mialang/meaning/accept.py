@@ -50,13 +50,20 @@ MOST_LABELS = 100_000
 
 @dataclass(frozen=True)
 class Misfit:
-    """Why a value does not fit; where it may be secret, neither the words nor an excerpt show it."""
+    """Why a value does not fit; where it may be secret, neither the words nor an excerpt show it.
+
+    Attributes:
+        value: what the title calls the value, so that what is written can stand there instead.
+        place: which item of a list it is, and of a list in it; empty for the whole.
+    """
 
     code: str
     title: str
     help: str = ""
     note: str = ""
     secret: bool = False
+    value: str = ""
+    place: tuple[int, ...] = ()
 
 
 def kind_of(value: Value, registry: Registry) -> str:
@@ -173,11 +180,17 @@ def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
 def _in_range(value: float, wanted: Type) -> Misfit | None:
     if (wanted.low is None or value >= wanted.low) and (wanted.high is None or value <= wanted.high):
         return None
-    low = f"at least {number_words(wanted.low)}" if wanted.low is not None else ""
-    high = f"at most {number_words(wanted.high)}" if wanted.high is not None else ""
-    return Misfit(
-        "E0211", f"`{number_words(value)}` is out of range", f"give {' and '.join(filter(None, [low, high]))}"
-    )
+    low = f"at least {_measured(wanted.low, wanted)}" if wanted.low is not None else ""
+    high = f"at most {_measured(wanted.high, wanted)}" if wanted.high is not None else ""
+    shown = _measured(value, wanted)
+    help_ = f"give {' and '.join(filter(None, [low, high]))}"
+    return Misfit("E0211", f"`{shown}` is out of range", help_, value=shown)
+
+
+def _measured(value: float, wanted: Type) -> str:
+    """A number of a type as a spec would write it, with the unit that it has."""
+    dimension = DIMENSIONS.get(wanted.name)
+    return str(Quantity(value, dimension)) if dimension else number_words(value)
 
 
 def _int(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -192,7 +205,8 @@ def _int(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit 
 
 
 def _united(value: Value, what: str) -> Misfit:
-    return Misfit("E0212", f"`{value}` has a unit, and a plain {what} belongs here", "leave the unit out")
+    title = f"`{value}` has a unit, and a plain {what} belongs here"
+    return Misfit("E0212", title, "leave the unit out", value=str(value))
 
 
 def _float(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -213,7 +227,7 @@ def _quantity(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Mi
     if isinstance(value, Quantity):
         if value.dimension != dimension:
             title = f"`{value}` is {measure_words(value.dimension)}, and {measure_words(dimension)} belongs here"
-            return value, Misfit("E0212", title, f"write for example `{EXAMPLES[wanted.name]}`")
+            return value, Misfit("E0212", title, f"write for example `{EXAMPLES[wanted.name]}`", value=str(value))
         number = value.value
     elif is_number(value):
         number = float(value)  # type: ignore[arg-type]
@@ -224,7 +238,8 @@ def _quantity(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Mi
     else:
         return value, _mismatch(value, wanted, registry)
     if number < 0:
-        return value, Misfit("E0211", f"`{value}` is below zero", f"write for example `{EXAMPLES[wanted.name]}`")
+        help_ = f"write for example `{EXAMPLES[wanted.name]}`"
+        return value, Misfit("E0211", f"`{value}` is below zero", help_, value=str(value))
     return number, _in_range(number, wanted)
 
 
@@ -263,10 +278,10 @@ def _list(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit
         shown = f"[{value}]" if isinstance(value, int | float | Quantity) else "[…]"
         return value, _mismatch(value, wanted, registry, f"write a list in square brackets: `{shown}`")
     items = []
-    for item in value:
+    for place, item in enumerate(value):
         fitted, misfit = accept(item, wanted.item, registry)
         if misfit is not None:
-            return value, misfit
+            return value, replace(misfit, place=(place, *misfit.place))
         items.append(fitted)
     return tuple(items), _count(len(items), wanted)
 

@@ -11,6 +11,7 @@ from mialang.syntax import tree
 
 CLASSES = "classes"  # the parameter of records and models that names class labels
 UNITS_NEEDED = {"seconds": "5 s`, `5 min` or `5 h", "bytes": "5 MB", "usd": "5 usd"}
+LITERALS = (tree.Quantity, tree.Integer, tree.Number, tree.Negate)
 
 
 def misspelled(name: str, arguments: tuple[tree.Argument, ...], declaration: Declaration) -> bool:
@@ -22,8 +23,14 @@ def misspelled(name: str, arguments: tuple[tree.Argument, ...], declaration: Dec
 
 
 def because(misfit: Misfit, node: tree.Node, label: str = "") -> Diagnostic:
-    """The finding that a value does not fit."""
-    finding = error(misfit.code, misfit.title, node.span, label).note(misfit.note)
+    """The finding that a value does not fit: it points at the item of a list that is wrong, and shows it as it is written."""
+    for place in misfit.place:
+        if isinstance(node, tree.ListOf) and place < len(node.items):
+            node = node.items[place]
+    title = misfit.title
+    if misfit.value and isinstance(node, LITERALS):
+        title = title.replace(f"`{misfit.value}`", f"`{node.span.text}`", 1)
+    finding = error(misfit.code, title, node.span, label).note(misfit.note)
     return finding.hide(node.span) if misfit.secret else finding
 
 
