@@ -13,7 +13,8 @@ from mialang.source import Source, Span
 
 TAB_WIDTH = 4
 WIDEST = 160  # columns of a line that are shown; longer lines are cut around what is pointed at
-LONGEST = 120  # characters of a word between backticks that are shown
+LONGEST = 120  # characters of a quoted word or text that are shown
+QUOTED = re.compile(r"""([`"])((?:(?!\1).)*)\1""", re.DOTALL)
 
 
 def as_text(finding: Diagnostic) -> str:
@@ -42,8 +43,8 @@ def as_text(finding: Diagnostic) -> str:
 
 
 def _clipped(text: str) -> str:
-    """A line of words whose quoted pieces are not longer than anyone reads, and without characters that cannot be shown."""
-    return _shown(re.sub(r"`([^`]*)`", lambda found: f"`{_short(found[1])}`", veiled(text)))
+    """A line of words that shows no secret, nothing that has no sign, and no quoted piece longer than anyone reads."""
+    return _shown(QUOTED.sub(lambda found: f"{found[1]}{_short(found[2])}{found[1]}", veiled(text)))
 
 
 def _short(word: str) -> str:
@@ -131,17 +132,17 @@ def as_json(finding: Diagnostic) -> dict[str, Any]:
             "column": column,
             "end_line": end_line,
             "end_column": end_column,
-            "text": veiled(label.text),
+            "text": _clipped(label.text),
         }
 
     return {
         "code": finding.code,
         "severity": finding.severity,
-        "title": veiled(finding.title),
+        "title": _clipped(finding.title),
         "at": place(finding.primary) if finding.primary else None,
         "also": [place(label) for label in finding.others],
-        "notes": [veiled(text) for text in finding.notes],
-        "helps": [veiled(text) for text in finding.helps],
+        "notes": [_clipped(text) for text in finding.notes],
+        "helps": [_clipped(text) for text in finding.helps],
     }
 
 
@@ -150,11 +151,11 @@ def as_sarif(findings: Iterable[Diagnostic], version: str) -> dict[str, Any]:
     results = []
     codes: dict[str, str] = {}
     for finding in findings:
-        codes.setdefault(finding.code, veiled(finding.title))
+        codes.setdefault(finding.code, _clipped(finding.title))
         result: dict[str, Any] = {
             "ruleId": finding.code,
             "level": finding.severity,
-            "message": {"text": veiled("\n".join([finding.title, *_tail(finding)]))},
+            "message": {"text": "\n".join(map(_clipped, [finding.title, *_tail(finding)]))},
         }
         labels = ([finding.primary] if finding.primary else []) + list(finding.others)
         locations = []
@@ -166,7 +167,7 @@ def as_sarif(findings: Iterable[Diagnostic], version: str) -> dict[str, Any]:
                 "physicalLocation": {"artifactLocation": {"uri": label.span.source.name}, "region": region}
             }
             if label.text:
-                location["message"] = {"text": veiled(label.text)}
+                location["message"] = {"text": _clipped(label.text)}
             locations.append(location)
         if locations:
             result["locations"] = locations[:1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import re
 import shutil
@@ -121,6 +122,8 @@ SLIPS = [
     ("why last victim", "E0811", "no run is kept", "`mialang run SPEC` makes one"),
     ("diff last 2026", "E0811", "no run is kept", "`mialang run SPEC` makes one"),
     ("attacks --against audit.mia#insidr", "E0802", "`audit.mia` has no threat `insidr`", "did you mean `insider`?"),
+    ("attacks --against insider", "E0802", "`--against insider` names no spec", "`--against audit.mia#insider`"),
+    ("fmt -", "E0801", "`fmt` lays out files", "give the path of a `.mia` file"),
     ("attacks --against gone.mia#insider", "E0801", "there is no file `gone.mia`", "here are"),
 ]  # fmt: skip
 
@@ -135,6 +138,21 @@ def test_a_slip_is_answered(line: str, code: str, title: str, help_: str, here: 
     assert title in said
     assert help_ in said
     assert {path: path.stat().st_mtime_ns for path in here.rglob("*")} == before, "nothing is left behind"
+
+
+def test_check_reads_standard_input(here: Path) -> None:
+    for text, code in ((AUDIT, 0), ("let x = ", 2)):
+        with patch("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()))):
+            answer = mialang("check", "-", folder=here)
+        assert answer.code == code, answer.screen
+        assert answer.out.endswith("-: 1 error\n") == bool(code)
+        assert ("--> <stdin>:1:7" in answer.out) == bool(code)
+
+
+def test_texts_in_messages_are_short(here: Path) -> None:
+    (here / "long.mia").write_text(f'let a = "{"x" * 200_000}" + 1\n')
+    for form in ("text", "json"):
+        assert len(mialang("check", "long.mia", "--format", form, folder=here).out) < 2_000
 
 
 BROKEN = [
@@ -160,7 +178,7 @@ def test_a_file_that_may_not_be_read_is_told(command: str, problem: int, here: P
     def refused(self: Path, *_: object, **__: object) -> Any:
         raise OSError(problem, __import__("os").strerror(problem), str(self))
 
-    with patch.object(Path, "open", refused):
+    with patch.object(Path, "open", refused), patch("os.access", return_value=False):
         answer = mialang(command, "audit.mia", folder=here)
     said = checked(answer)
     assert "`audit.mia` cannot be read: " in said

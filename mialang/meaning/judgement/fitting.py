@@ -154,7 +154,10 @@ def _misfit(
             granted = ", ".join(f"`{item}`" for item in setting.counts.granted) or "nothing"
             finding = finding.also(threat.spans.get("prior", threat.spans[""]), f"grants {granted}")
         case "extent":
-            title = f"{name} recovers less than threat `{threat.name}` fears"
+            gives = candidate.elaborated.gives
+            less = gives is not None and audit.registry.extent_order.covers(setting.extent, gives)
+            compared = "less than" if less else "something else than what"
+            title = f"{name} recovers {compared} threat `{threat.name}` fears"
             finding = error(code, title, instance.span, shortfall.words)
             finding = finding.also(threat.spans["extent"], f"fears {setting.extent.words()}")
             finding = finding.note("a pass here would say nothing about what is feared")
