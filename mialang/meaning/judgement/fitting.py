@@ -25,6 +25,7 @@ from mialang.meaning.judgement.affordable import affordable
 from mialang.meaning.recipes import holes_for, questions, steps
 from mialang.meaning.values import Application, Hole, Value, is_unknown
 from mialang.meaning.words import number_words
+from mialang.source import Span
 from mialang.threat import Access
 
 CODES = {"modality": "E0304", "answers": "E0304", "access": "E0301", "prior": "E0302", "extent": "E0303"}
@@ -40,18 +41,26 @@ def cells_of(audit: Audit, threat: Threat, *values: Value) -> list[Cell]:
 
 
 def recipes_make_sense(audit: Audit) -> Iterator[Diagnostic]:
-    """Every recipe that the spec declares or uses can be worked out."""
+    """Every recipe that the spec declares or uses can be worked out; what fails for given arguments is shown with them."""
+    told: set[tuple[str, str, Span | None]] = set()
     for identity, home in list(audit.registry.homes.items()):
         noun, module, name = identity.split(":", 2)
         recipe = home.names.get(name)
         if noun == "recipe" and not module.startswith("std.") and isinstance(recipe, Recipe):
-            yield from _sensible(holes_for(recipe), audit)
+            for finding in _sensible(holes_for(recipe), audit):
+                told.add(_mistake(finding))
+                yield finding
     for attack in audit.attacks.values():
         for instance in attack.use:
             for cell in audit.matrix.cells(frozenset(axes_of(instance.recipe))):
                 value = audit.matrix.at(instance.recipe, cell)
                 if isinstance(value, Application) and isinstance(value.declaration, Recipe):
-                    yield from _sensible(value, audit)
+                    found = (each for each in _sensible(value, audit) if _mistake(each) not in told)
+                    yield from (each.also(instance.span, "used with these arguments") for each in found)
+
+
+def _mistake(finding: Diagnostic) -> tuple[str, str, Span | None]:
+    return finding.code, finding.title, finding.primary.span if finding.primary else None
 
 
 def _sensible(value: Application, audit: Audit) -> Iterator[Diagnostic]:
