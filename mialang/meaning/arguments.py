@@ -10,7 +10,9 @@ from mialang.meaning.values import Value
 from mialang.syntax import tree
 
 CLASSES = "classes"  # the parameter of records and models that names class labels
-UNITS_NEEDED = {"seconds": "5 s`, `5 min` or `5 h", "bytes": "5 MB", "usd": "5 usd"}
+UNITS_NEEDED = {
+    "seconds": "5 s`, `5 min` or `5 h", "bytes": "5 MB", "usd": "5 usd", "queries": "5_000 queries", "tokens": "32 tokens",
+}  # fmt: skip
 LITERALS = (tree.Quantity, tree.Integer, tree.Number, tree.Negate)
 
 

@@ -22,7 +22,15 @@ from mialang.meaning.declarations import DefenseDeclaration
 from mialang.meaning.estimate import size_of
 from mialang.meaning.fits import candidate_of, setting_of
 from mialang.meaning.judgement.fitting import cells_of
-from mialang.meaning.judgement.scales import comparisons, elsewhere, outcome, reads_itself, scale_of, side_of
+from mialang.meaning.judgement.scales import (
+    DIFFERENCES,
+    comparisons,
+    elsewhere,
+    outcome,
+    reads_itself,
+    scale_of,
+    side_of,
+)
 from mialang.meaning.judgement.whole import instances_of
 from mialang.meaning.read import attack_of, threat_of
 from mialang.meaning.values import Application, DefendedModel
@@ -30,6 +38,7 @@ from mialang.meaning.words import article, measure_words
 
 ENOUGH_REPEATS = 5
 NOUNS = ("share", "area", "distance")  # units that say what is measured
+CONTROLS = ("blind", "baseline")  # views of what was recovered without the target
 FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "==": "==", "!=": "!="}
 
 
@@ -203,6 +212,30 @@ def _equality(rule: GateRule, comparison: Comparison) -> Diagnostic:
         .note("what is measured varies from run to run, and hits one value by accident only")
         .help("compare with `<=` or `>=`")
     )
+
+
+def rules_ask_for_little_leakage(audit: Audit) -> Iterator[Diagnostic]:
+    """A `require` that holds only where much leaks is a control, or its sign is turned round."""
+    for _, rule in _rules(audit):
+        for comparison in comparisons(rule.condition) if rule.verb != "control" else ():
+            reading, sign, threshold = comparison.left, comparison.sign, comparison.right
+            if isinstance(reading, Constant):
+                reading, sign, threshold = threshold, FLIPPED[sign], reading
+            if not isinstance(reading, Reading) or not isinstance(threshold, Constant):
+                continue
+            metric = audit.measurements[reading.measurement].metric
+            is_worse = metric.higher == "worse" or reading.view in DIFFERENCES  # a gain is what the attack has ahead
+            worse = (">=", ">") if is_worse else ("<=", "<")
+            if metric.sort != "leakage" or sign not in worse or reading.view in CONTROLS:
+                continue
+            if outcome(comparison, {}, audit) is not None:
+                continue  # told as a rule that cannot fail, or cannot hold
+            more = "more" if is_worse else "less"
+            yield (
+                warning("W0611", f"this `{rule.verb}` holds where much leaks", rule.span, f"{more} of it is worse")
+                .note(f"`{metric.name}` measures leakage; a gate says how little must leak")
+                .help(f"write `{FLIPPED[sign]}`, or `control` where the attack should succeed")
+            )
 
 
 def _too_few(audit: Audit, rule: GateRule, reading: Reading, threshold: Constant) -> Iterator[Diagnostic]:
