@@ -119,7 +119,7 @@ def _rules(audit: Audit) -> Iterator[tuple[Gate, GateRule]]:
 def thresholds_can_be_reached(audit: Audit) -> Iterator[Diagnostic]:
     """A bound that no result could meet makes a gate that can never pass; one that every result meets says nothing."""
     for _, rule in _rules(audit):
-        for comparison in comparisons(rule.condition):
+        for comparison, turned in comparisons(rule.condition):
             yield from _decided(audit, rule, comparison)
             reading, sign, threshold = comparison.left, comparison.sign, comparison.right
             if isinstance(reading, Constant):
@@ -129,6 +129,7 @@ def thresholds_can_be_reached(audit: Audit) -> Iterator[Diagnostic]:
             metric = audit.measurements[reading.measurement].metric
             if (
                 metric.unit == "share"
+                and not turned  # the opposite of a comparison rests on no bound
                 and rule.confidence is not None
                 and sign in ("<=", "<")
                 and metric.sort == "leakage"
@@ -217,7 +218,7 @@ def _equality(rule: GateRule, comparison: Comparison) -> Diagnostic:
 def rules_ask_for_little_leakage(audit: Audit) -> Iterator[Diagnostic]:
     """A `require` that holds only where much leaks is a control, or its sign is turned round."""
     for _, rule in _rules(audit):
-        for comparison in comparisons(rule.condition) if rule.verb != "control" else ():
+        for comparison, turned in comparisons(rule.condition) if rule.verb != "control" else ():
             reading, sign, threshold = comparison.left, comparison.sign, comparison.right
             if isinstance(reading, Constant):
                 reading, sign, threshold = threshold, FLIPPED[sign], reading
@@ -231,10 +232,11 @@ def rules_ask_for_little_leakage(audit: Audit) -> Iterator[Diagnostic]:
             if outcome(comparison, {}, audit) is not None:
                 continue  # told as a rule that cannot fail, or cannot hold
             more = "more" if is_worse else "less"
+            turn = "leave `not` out" if turned else f"write `{FLIPPED[comparison.sign]}`"
             yield (
                 warning("W0611", f"this `{rule.verb}` holds where much leaks", rule.span, f"{more} of it is worse")
                 .note(f"`{metric.name}` measures leakage; a gate says how little must leak")
-                .help(f"write `{FLIPPED[sign]}`, or `control` where the attack should succeed")
+                .help(f"{turn}, or write `control` where the attack should succeed")
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mialang.meaning.arithmetic import ARITHMETIC, COMPARISON
 from mialang.meaning.audit import Audit, Cell, Comparison, Condition, Constant, Reading, Term
@@ -13,6 +13,7 @@ from mialang.meaning.gates import measured_axes
 
 SCALES = {"share": (0.0, 1.0), "area": (0.0, 1.0), "distance": (0.0, math.inf), "queries": (0.0, math.inf)}
 DIFFERENCES = ("gain", "over_baseline")  # views that subtract one measurement from another
+OPPOSITES = {"<=": ">", ">=": "<", "<": ">=", ">": "<=", "==": "!=", "!=": "=="}
 DIGITS = 12  # to which sums are rounded: 10 % + 20 % is 30 %
 ANYTHING = (-math.inf, math.inf)
 Interval = tuple[float, float]
@@ -107,13 +108,21 @@ def reads_itself(comparison: Comparison, cell: Cell, audit: Audit) -> bool:
     return bool(left.keys) and left.keys == right.keys
 
 
-def comparisons(condition: Condition) -> Iterator[Comparison]:
-    """The comparisons all of which must hold for a condition to hold."""
+def comparisons(condition: Condition, *, turned: bool = False) -> Iterator[tuple[Comparison, bool]]:
+    """The comparisons all of which must hold for a condition to hold, and whether each stands under a `not` and is turned round.
+
+    Args:
+        condition: a condition.
+        turned: whether its opposite is meant.
+    """
     if isinstance(condition, Comparison):
-        yield condition
-    elif condition.word == "and":
+        sign = OPPOSITES[condition.sign] if turned else condition.sign
+        yield replace(condition, sign=sign), turned
+    elif condition.word == "not":
+        yield from comparisons(condition.parts[0], turned=not turned)
+    elif condition.word == ("or" if turned else "and"):
         for part in condition.parts:
-            yield from comparisons(part)
+            yield from comparisons(part, turned=turned)
 
 
 def elsewhere(comparison: Comparison) -> bool:
