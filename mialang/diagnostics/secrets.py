@@ -7,7 +7,7 @@ import re
 VEIL = "*"
 KEYS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"sk-[A-Za-z0-9_-]{8,}"
+    r"sk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{8,}"
     r"|[srp]k_(?:live|test)_[A-Za-z0-9]{8,}"
     r"|(?:gh[opsur]|hf|gsk)_[A-Za-z0-9]{20,}"
     r"|(?:glpat|xox[abeoprs])-[A-Za-z0-9_-]{16,}"

@@ -149,6 +149,20 @@ def test_check_reads_standard_input(here: Path) -> None:
         assert ("--> <stdin>:1:7" in answer.out) == bool(code)
 
 
+@pytest.mark.parametrize("key", ["sk-0123456789abcdef", "my secret words", "0123456789abcdef0123456789abcdef"])
+def test_a_key_in_a_spec_is_refused_and_shown_nowhere(key: str, here: Path) -> None:
+    service = f'let api = http(url = "https://example.org", prise = 1 usd, key = "{key}")\n'
+    (here / "audit.mia").write_text(AUDIT.replace("param", "import std.service { http }\n\n" + service + "\nparam", 1))
+    before = sorted(here.rglob("*"))
+    for line in ("check", "check --format json", "plan", "run", "compile --to python"):
+        command, *options = line.split()
+        answer = mialang(command, "audit.mia", *options, folder=here)
+        assert answer.code == 2
+        assert "E0217" in answer.screen
+        assert key not in answer.screen
+    assert sorted(here.rglob("*")) == before
+
+
 def test_texts_in_messages_are_short(here: Path) -> None:
     (here / "long.mia").write_text(f'let a = "{"x" * 200_000}" + 1\n')
     for form in ("text", "json"):
