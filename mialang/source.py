@@ -8,6 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 LARGEST = 1_000_000  # bytes; a spec is a page of text, so a larger file is something else
 LONE_RETURN = re.compile(r"\r(?!\n)")
@@ -29,10 +30,20 @@ class Source:
             UnicodeDecodeError: the file is not UTF-8 text.
         """
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            return cls.take(file, name if name is not None else str(path), most)
+
+    @classmethod
+    def take(cls, file: BinaryIO, name: str, most: int = LARGEST) -> Source:
+        """Take at most so many bytes from an open file.
+
+        Raises:
+            OSError: it holds more.
+            UnicodeDecodeError: it is not UTF-8 text.
+        """
+        data = file.read(most + 1)
         if len(data) > most:
             raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes")
-        return cls(name if name is not None else str(path), LONE_RETURN.sub("\n", data.decode("utf-8-sig")))
+        return cls(name, LONE_RETURN.sub("\n", data.decode("utf-8-sig")))
 
     @cached_property
     def line_starts(self) -> list[int]:

@@ -145,8 +145,6 @@ CASES: dict[str, tuple[Maker, str, str, str, str]] = {
                                     "lack tensor `0.weight`", "name the architecture"),
     "weights: no numbers": (weights({name: each * torch.nan for name, each in STATE.items()}), spec(victim=WEIGHTS), "victim",
                             "hold values that are no numbers", "lower learning rate"),
-    "weights: nothing else": (weights(STATE), spec(victim='model = image.mlp(hidden = 8)  weights = "w.safetensors"'), "victim",
-                              "do not say what the model takes", "`shape = [channels, height, width]`"),
     "code: not trusted": (nothing, spec(victim='model = image.module(path = "os:system")  trained = secret'), "victim",
                           "the code of `os` is not trusted", "`--trust os`"),
     "code: the project's tools": (nothing, spec(victim='model = image.module(path = "mialang.operators.trust:import_module")  trained = secret'),

@@ -42,6 +42,7 @@ class Format(StrEnum):
 
 STATUS = {"pass": Exit.PASS, "fail": Exit.GATE_FAILED, "inconclusive": Exit.INCONCLUSIVE, "error": Exit.BROKEN}
 GIVE_A_SPEC = "give the path of a `.mia` file; data files are named inside a spec, by a `data` block"
+PIPED = Path("-")  # stands for standard input
 ASKS_NOTHING = "E0702"
 MOST_FILES = 5  # that are named where one is not found
 COLOURS = {"error": "31", "warning": "33", "pass": "32", "fail": "31", "inconclusive": "33"}
@@ -94,8 +95,10 @@ def findings_json(findings: Iterable[Diagnostic]) -> str:
 
 
 def read_source(path: Path, most: int = LARGEST) -> tuple[Source | None, Diagnostic | None]:
-    """Read a spec of at most so many bytes; what is wrong with the file is a finding."""
+    """Read a spec of at most so many bytes, from standard input if it is `-`; what is wrong with it is a finding."""
     try:
+        if path == PIPED:
+            return Source.take(sys.stdin.buffer, "<stdin>", most), None
         return Source.read(path, most=most), None
     except FileNotFoundError:
         return None, error("E0801", f"there is no file `{path}`").help(_which_file(path))

@@ -79,6 +79,14 @@ def attacks(
         say(attack_words())
         return
     path, _, name = against.partition("#")
+    if not name and not Path(path).exists() and not path.endswith(".mia"):
+        specs = sorted(each.name for each in Path().glob("*.mia"))
+        near = specs[0] if specs else "audit.mia"
+        refuse(
+            f"`--against {against}` names no spec",
+            f"a threat is named with its spec: `--against {near}#{path or 'THREAT'}`",
+            number="E0802",
+        )
     audit, _ = checked(Path(path), (), sys.stderr, whole=False)
     if not name and len(audit.threats) == 1:
         name = next(iter(audit.threats))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mialang.engine.work import Settings as WorkSettings
     from mialang.plan.model import Plan
 
-Spec = Annotated[Path, typer.Argument(help="A `.mia` file.", metavar="SPEC")]
+Spec = Annotated[Path, typer.Argument(help="A `.mia` file.", metavar="SPEC", readable=False)]
 Seed = Annotated[int, typer.Option("--seed", help="The root of all seeds.", parser=whole(0), metavar="N")]
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="The store; default MIALANG_STORE or .mialang/.", metavar="DIR")

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 def run(  # noqa: PLR0913 - one per option
     spec: Annotated[
-        Path, typer.Argument(help="A `.mia` file, or a plan written by `mialang plan -o`.", metavar="SPEC|PLAN")
+        Path,
+        typer.Argument(
+            help="A `.mia` file, or a plan written by `mialang plan -o`.", metavar="SPEC|PLAN", readable=False
+        ),
     ],
     settings: Settings = [],  # noqa: B006 - typer copies it
     seed: Seed = 0,

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mialang.cli.console import (
+    PIPED,
     Exit,
     Format,
     count_words,
@@ -25,7 +26,7 @@ from mialang.cli.console import (
 from mialang.cli.usage import choice
 from mialang.diagnostics import Diagnostic, closest
 
-Specs = Annotated[list[Path], typer.Argument(help="`.mia` files.", metavar="SPEC")]
+Specs = Annotated[list[Path], typer.Argument(help="`.mia` files.", metavar="SPEC", readable=False)]
 Settings = Annotated[list[str], typer.Option("--set", help="Override a `param`: NAME=VALUE.", metavar="NAME=VALUE")]
 Output = Annotated[
     Format, typer.Option("--format", help="For people or for machines.", parser=choice(Format), metavar="text|json")
@@ -33,7 +34,7 @@ Output = Annotated[
 
 
 def check(specs: Specs, settings: Settings = [], output: Output = Format.TEXT) -> None:  # noqa: B006 - typer copies it
-    """Report every finding in one run; runs nothing.
+    """Report every finding in one run; runs nothing. `-` is standard input.
 
     Neither torch nor the network is needed. Ends with 2 where there is an error, with 0 where there are warnings at most.
     """
@@ -71,6 +72,8 @@ def fmt(
 
     code = Exit.PASS
     for path in specs:
+        if path == PIPED:
+            refuse("`fmt` lays out files, and `-` is none", "give the path of a `.mia` file")
         source, problem = read_source(path)
         findings = [problem] if problem is not None else []
         if source is not None:

@@ -20,7 +20,11 @@ class Label:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One finding. Diagnostics are values: phases return them, nothing raises them."""
+    """One finding. Diagnostics are values: phases return them, nothing raises them.
+
+    Attributes:
+        hidden: stretches of the source that are covered wherever an excerpt holds them.
+    """
 
     code: str
     severity: Severity
@@ -29,6 +33,7 @@ class Diagnostic:
     others: tuple[Label, ...] = ()
     notes: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
+    hidden: tuple[Span, ...] = ()
 
     def also(self, span: Span, text: str = "") -> Diagnostic:
         """Return the finding with the other side of the conflict pointed at."""
@@ -37,6 +42,10 @@ class Diagnostic:
     def note(self, text: str) -> Diagnostic:
         """Return the finding with a reason why it matters."""
         return replace(self, notes=(*self.notes, text)) if text else self
+
+    def hide(self, *spans: Span) -> Diagnostic:
+        """Return the finding with words that no excerpt shows, because they are secret."""
+        return replace(self, hidden=(*self.hidden, *spans))
 
     def help(self, text: str) -> Diagnostic:
         """Return the finding with one concrete next step."""

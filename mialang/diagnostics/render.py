@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from mialang.diagnostics.finding import Diagnostic, Label
-from mialang.source import Source
+from mialang.diagnostics.secrets import VEIL, veiled
+from mialang.source import Source, Span
 
 TAB_WIDTH = 4
 WIDEST = 160  # columns of a line that are shown; longer lines are cut around what is pointed at
-LONGEST = 120  # characters of a word between backticks that are shown
+LONGEST = 120  # characters of a quoted word or text that are shown
+QUOTED = re.compile(r"""([`"])((?:(?!\1).)*)\1""", re.DOTALL)
 
 
 def as_text(finding: Diagnostic) -> str:
@@ -36,7 +38,7 @@ def drawn(finding: Diagnostic, head: str) -> str:
         arrow = "-->" if number == 0 else ":::"
         lines.append(f"{gutter} {arrow} {marks[0][0].span.place()}")
         lines.append(f"{gutter} |")
-        lines.extend(_excerpt(source, marks, width))
+        lines.extend(_excerpt(source, marks, width, finding.hidden))
     tail = _tail(finding)
     if tail:
         lines.append(f"{gutter} |")
@@ -45,8 +47,8 @@ def drawn(finding: Diagnostic, head: str) -> str:
 
 
 def _clipped(text: str) -> str:
-    """A line of words whose quoted pieces are not longer than anyone reads, and without characters that cannot be shown."""
-    return _shown(re.sub(r"`([^`]*)`", lambda found: f"`{_short(found[1])}`", text))
+    """A line of words that shows no secret, nothing that has no sign, and no quoted piece longer than anyone reads."""
+    return _shown(QUOTED.sub(lambda found: f"{found[1]}{_short(found[2])}{found[1]}", veiled(text)))
 
 
 def _short(word: str) -> str:
@@ -57,7 +59,7 @@ def _tail(finding: Diagnostic) -> list[str]:
     return [f"note: {text}" for text in finding.notes] + [f"help: {text}" for text in finding.helps]
 
 
-def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int) -> Iterable[str]:
+def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int, hidden: tuple[Span, ...]) -> Iterable[str]:
     gutter = " " * width
     by_line: dict[int, list[tuple[int, int, Label, bool]]] = {}
     for label, primary in marks:
@@ -69,7 +71,7 @@ def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int) -> Ite
     for line in sorted(by_line):
         if previous is not None and line > previous + 1:
             yield "..."
-        text = source.line(line)
+        text = _covered(source, line, hidden)
         marked = sorted(by_line[line], key=lambda mark: (mark[0], not mark[3]))
         first = _first_column(text, marked)
         cut = text[first : first + WIDEST]
@@ -84,6 +86,16 @@ def _excerpt(source: Source, marks: list[tuple[Label, bool]], width: int) -> Ite
             underline = ("^" if primary else "-") * (stop - start)
             yield f"{gutter} | {' ' * start}{underline} {label.text}".rstrip()
         previous = line
+
+
+def _covered(source: Source, line: int, hidden: tuple[Span, ...]) -> str:
+    """A line in which secrets are covered; every other character keeps its column."""
+    text, start = source.line(line), source.line_starts[line - 1]
+    for span in hidden:
+        first, last = max(0, span.start - start), min(len(text), span.end - start)
+        if span.source is source and first < last:
+            text = text[:first] + re.sub(r"[^\s\"]", VEIL, text[first:last]) + text[last:]
+    return veiled(text)
 
 
 def _first_column(text: str, marked: list[tuple[int, int, Label, bool]]) -> int:
@@ -124,17 +136,17 @@ def as_json(finding: Diagnostic) -> dict[str, Any]:
             "column": column,
             "end_line": end_line,
             "end_column": end_column,
-            "text": label.text,
+            "text": _clipped(label.text),
         }
 
     return {
         "code": finding.code,
         "severity": finding.severity,
-        "title": finding.title,
+        "title": _clipped(finding.title),
         "at": place(finding.primary) if finding.primary else None,
         "also": [place(label) for label in finding.others],
-        "notes": list(finding.notes),
-        "helps": list(finding.helps),
+        "notes": [_clipped(text) for text in finding.notes],
+        "helps": [_clipped(text) for text in finding.helps],
     }
 
 
@@ -143,11 +155,11 @@ def as_sarif(findings: Iterable[Diagnostic], version: str) -> dict[str, Any]:
     results = []
     codes: dict[str, str] = {}
     for finding in findings:
-        codes.setdefault(finding.code, finding.title)
+        codes.setdefault(finding.code, _clipped(finding.title))
         result: dict[str, Any] = {
             "ruleId": finding.code,
             "level": finding.severity,
-            "message": {"text": "\n".join([finding.title, *_tail(finding)])},
+            "message": {"text": "\n".join(map(_clipped, [finding.title, *_tail(finding)]))},
         }
         labels = ([finding.primary] if finding.primary else []) + list(finding.others)
         locations = []
@@ -159,7 +171,7 @@ def as_sarif(findings: Iterable[Diagnostic], version: str) -> dict[str, Any]:
                 "physicalLocation": {"artifactLocation": {"uri": label.span.source.name}, "region": region}
             }
             if label.text:
-                location["message"] = {"text": label.text}
+                location["message"] = {"text": _clipped(label.text)}
             locations.append(location)
         if locations:
             result["locations"] = locations[:1]

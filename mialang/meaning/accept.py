@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mialang.diagnostics import closest
 from mialang.meaning.arithmetic import is_number
 from mialang.meaning.declarations import AccessDeclaration, DefenseDeclaration, ExtentDeclaration, Operator, Recipe
+from mialang.meaning.forms import FORMS, malformed
 from mialang.meaning.offers import makers_of, offered
 from mialang.meaning.registry import Registry
-from mialang.meaning.types import Type
+from mialang.meaning.types import TEXTS, Type
 from mialang.meaning.units import Quantity
 from mialang.meaning.values import (
     Algebra,
@@ -49,11 +50,20 @@ MOST_LABELS = 100_000
 
 @dataclass(frozen=True)
 class Misfit:
-    """Why a value does not fit."""
+    """Why a value does not fit; where it may be secret, neither the words nor an excerpt show it.
+
+    Attributes:
+        value: what the title calls the value, so that what is written can stand there instead.
+        place: which item of a list it is, and of a list in it; empty for the whole.
+    """
 
     code: str
     title: str
     help: str = ""
+    note: str = ""
+    secret: bool = False
+    value: str = ""
+    place: tuple[int, ...] = ()
 
 
 def kind_of(value: Value, registry: Registry) -> str:
@@ -159,8 +169,8 @@ def _way_out(value: Value, wanted: Type, registry: Registry) -> str:
 
 def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
     have, want = hole.type.bare(), wanted.bare()
-    numeric = have.name in NUMERIC and want.name in NUMERIC
-    if numeric or "any" in (have.name, want.name) or have.name == want.name or registry.is_a(have.name, want.name):
+    alike = any({have.name, want.name} <= sort for sort in (NUMERIC, TEXTS | FORMS.keys()))
+    if alike or "any" in (have.name, want.name) or have.name == want.name or registry.is_a(have.name, want.name):
         return None
     return Misfit(
         "E0210", f"`{hole.name}` is {type_words(Type(have.name))}, and {belonging(type_words(Type(want.name)))} here"
@@ -170,11 +180,17 @@ def _hole(hole: Hole, wanted: Type, registry: Registry) -> Misfit | None:
 def _in_range(value: float, wanted: Type) -> Misfit | None:
     if (wanted.low is None or value >= wanted.low) and (wanted.high is None or value <= wanted.high):
         return None
-    low = f"at least {number_words(wanted.low)}" if wanted.low is not None else ""
-    high = f"at most {number_words(wanted.high)}" if wanted.high is not None else ""
-    return Misfit(
-        "E0211", f"`{number_words(value)}` is out of range", f"give {' and '.join(filter(None, [low, high]))}"
-    )
+    low = f"at least {_measured(wanted.low, wanted)}" if wanted.low is not None else ""
+    high = f"at most {_measured(wanted.high, wanted)}" if wanted.high is not None else ""
+    shown = _measured(value, wanted)
+    help_ = f"give {' and '.join(filter(None, [low, high]))}"
+    return Misfit("E0211", f"`{shown}` is out of range", help_, value=shown)
+
+
+def _measured(value: float, wanted: Type) -> str:
+    """A number of a type as a spec would write it, with the unit that it has."""
+    dimension = DIMENSIONS.get(wanted.name)
+    return str(Quantity(value, dimension)) if dimension else number_words(value)
 
 
 def _int(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -189,7 +205,8 @@ def _int(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit 
 
 
 def _united(value: Value, what: str) -> Misfit:
-    return Misfit("E0212", f"`{value}` has a unit, and a plain {what} belongs here", "leave the unit out")
+    title = f"`{value}` has a unit, and a plain {what} belongs here"
+    return Misfit("E0212", title, "leave the unit out", value=str(value))
 
 
 def _float(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -210,7 +227,7 @@ def _quantity(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Mi
     if isinstance(value, Quantity):
         if value.dimension != dimension:
             title = f"`{value}` is {measure_words(value.dimension)}, and {measure_words(dimension)} belongs here"
-            return value, Misfit("E0212", title, f"write for example `{EXAMPLES[wanted.name]}`")
+            return value, Misfit("E0212", title, f"write for example `{EXAMPLES[wanted.name]}`", value=str(value))
         number = value.value
     elif is_number(value):
         number = float(value)  # type: ignore[arg-type]
@@ -221,7 +238,8 @@ def _quantity(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Mi
     else:
         return value, _mismatch(value, wanted, registry)
     if number < 0:
-        return value, Misfit("E0211", f"`{value}` is below zero", f"write for example `{EXAMPLES[wanted.name]}`")
+        help_ = f"write for example `{EXAMPLES[wanted.name]}`"
+        return value, Misfit("E0211", f"`{value}` is below zero", help_, value=str(value))
     return number, _in_range(number, wanted)
 
 
@@ -230,6 +248,15 @@ def _plain(type_: type) -> Callable[[Value, Type, Registry], tuple[Value, Misfit
         return value, None if isinstance(value, type_) else _mismatch(value, wanted, registry)
 
     return fit
+
+
+def _formed(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
+    """Texts of a form."""
+    if not isinstance(value, str):
+        misfit = _mismatch(value, wanted, registry, f"write {type_words(wanted)}")
+        return value, replace(misfit, secret=wanted.name == "variable")
+    found = malformed(value, wanted)
+    return value, None if found is None else Misfit(found.code, found.title, found.help, found.note, found.secret)
 
 
 def _choice(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -251,12 +278,22 @@ def _list(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit
         shown = f"[{value}]" if isinstance(value, int | float | Quantity) else "[…]"
         return value, _mismatch(value, wanted, registry, f"write a list in square brackets: `{shown}`")
     items = []
-    for item in value:
+    for place, item in enumerate(value):
         fitted, misfit = accept(item, wanted.item, registry)
         if misfit is not None:
-            return value, misfit
+            return value, replace(misfit, place=(place, *misfit.place))
         items.append(fitted)
-    return tuple(items), None
+    return tuple(items), _count(len(items), wanted)
+
+
+def _count(found: int, wanted: Type) -> Misfit | None:
+    """Why a list or set of so many values is too short, or too long."""
+    if _in_range(found, wanted) is None:
+        return None
+    few = wanted.low is not None and found < wanted.low
+    title = f"this holds {found} values, too {'few' if few else 'many'}" if found != 1 else "this holds one value only"
+    help_ = f"list at least {number_words(wanted.low)}" if few and wanted.low else ""
+    return Misfit("E0211", title if found else "nothing is listed here", help_)
 
 
 def _set(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -270,12 +307,14 @@ def _set(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit 
             )
         if high - low >= MOST_LABELS:
             return value, Misfit("E0211", f"this range holds more than {MOST_LABELS:,} labels", "narrow it")
-        return tuple(range(int(low), int(high) + 1)), None
+        labels = tuple(range(int(low), int(high) + 1))
+        return labels, _count(len(labels), wanted)
     many = value if isinstance(value, tuple) else (value,)
-    fitted, misfit = _list(many, wanted, registry)
+    fitted, misfit = _list(many, Type("list", wanted.arguments), registry)
     if misfit is not None or not isinstance(fitted, tuple):
         return value, misfit
-    return tuple(sorted(set(fitted))), None
+    labels = tuple(sorted(set(fitted)))
+    return labels, _count(len(labels), wanted)
 
 
 def _sight(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:
@@ -306,6 +345,7 @@ FITTERS: dict[str, Callable[[Value, Type, Registry], tuple[Value, Misfit | None]
     "bool": _plain(bool),
     "string": _plain(str),
     "path": _plain(str),
+    **dict.fromkeys(FORMS, _formed),
     "knowledge": _plain(str),
     "table": _plain(TableValue),
     "range": _plain(Range),

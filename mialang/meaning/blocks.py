@@ -21,7 +21,7 @@ from mialang.meaning.values import (
     is_unknown,
     signature,
 )
-from mialang.meaning.words import type_words, with_article
+from mialang.meaning.words import enumerated, type_words, with_article
 from mialang.source import Span
 from mialang.syntax import tree
 
@@ -107,10 +107,12 @@ def _typed(block: tree.Block, evaluator: Evaluator) -> Value:
 
 
 def _source_problem(block: tree.Block, value: Application) -> Diagnostic | None:
-    """A model comes from data or from given weights: one of the two, not both."""
+    """A model comes from data or from given weights: one of the two, not both, with all that must be said of it."""
     operator = value.declaration
-    if not isinstance(operator, Operator) or not operator.fixed_by or not operator.secret:
+    if not isinstance(operator, Operator):
         return None
+    if not operator.fixed_by or not operator.secret:
+        return _incomplete(block, operator, value)
     data = [name for name in operator.secret if value.arguments.get(name) is not None]
     fixed = [name for name in operator.fixed_by if value.arguments.get(name) is not None]
     if not data and not fixed:
@@ -126,7 +128,23 @@ def _source_problem(block: tree.Block, value: Application) -> Diagnostic | None:
         return finding.note("given weights are never trained again, so the data would say nothing about them").help(
             "keep one of them"
         )
-    return None
+    return _incomplete(block, operator, value)
+
+
+def _incomplete(block: tree.Block, operator: Operator, value: Application) -> Diagnostic | None:
+    """Parameters that must be given together, of which some are missing."""
+    groups = [{name: value.arguments.get(name) is not None for name in group} for group in operator.needs]
+    if not groups or any(all(group.values()) for group in groups):
+        return None
+    begun = max(groups, key=lambda group: sum(group.values()))
+    given = [name for name, is_given in begun.items() if is_given]
+    missing = [name for name, is_given in begun.items() if not is_given]
+    lacking = enumerated(missing) if given else ", or ".join(enumerated(group) for group in groups)
+    finding = error("E0204", f"`{block.kind.text} {block.name}` lacks {lacking}", block.head)
+    spans = {attribute.name.text: attribute.span for attribute in block.attributes()}
+    if given and given[0] in spans:
+        finding = finding.also(spans[given[0]], "does not say it all")
+    return finding.help("add " + ", ".join(f"`{name} = …`" for name in missing))
 
 
 def _as_expression(path: tree.Path) -> tree.Expression:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +42,13 @@ def check(
     unique = {
         (finding.code, finding.title, finding.primary.span if finding.primary else None): finding for finding in found
     }
-    return audit, gathered(sorted(unique.values(), key=Diagnostic.order))
+    return audit, _discreet(gathered(sorted(unique.values(), key=Diagnostic.order)))
+
+
+def _discreet(findings: list[Diagnostic]) -> list[Diagnostic]:
+    """Findings none of which shows what one of them hides: two may point at one line."""
+    hidden = tuple(span for finding in findings for span in finding.hidden)
+    return [replace(finding, hidden=hidden) for finding in findings] if hidden else findings
 
 
 def _without_follow_ups(findings: list[Diagnostic]) -> list[Diagnostic]:

@@ -157,6 +157,7 @@ class Operator(Declaration):
         answers: the observables that a model made by it answers natively.
         decoy: what a decoy of the model is trained with instead: an expression over the prior per parameter.
         fixed_by: parameters that fix the result where they are given (`weights`): nothing is drawn or trained then.
+        needs: the sets of parameters one of which must be given, all of it.
         served: whether somebody else runs what it reaches, so that nothing of it can be changed here.
         same_kind_as: the parameter whose argument is of the kind that is returned, where that is narrower than `returns`.
         python: `module:function`.
@@ -178,6 +179,7 @@ class Operator(Declaration):
     answers: tuple[str, ...] = ()
     decoy: dict[str, Syntax] = {}
     fixed_by: tuple[str, ...] = ()
+    needs: tuple[tuple[str, ...], ...] = ()
     served: bool = False
     same_kind_as: str = ""
     python: str

@@ -179,6 +179,7 @@ def _operator(d: _Declarer) -> Operator:
         answers=d.names("answers"),
         decoy=decoy,
         fixed_by=d.names("fixed_by"),
+        needs=d.read.groups(d.given.get("needs")),
         served=d.read.boolean(d.given.get("served")),
         same_kind_as=d.read.name(d.given.get("same_kind_as")),
         python=d.read.text(d.given.get("python")),

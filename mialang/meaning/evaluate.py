@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mialang.diagnostics import Diagnostic, closest, did_you_mean, error
-from mialang.meaning.accept import Misfit, accept, describe, kind_of, none_of
+from mialang.meaning.accept import accept, describe, kind_of, none_of
+from mialang.meaning.arguments import (
+    CLASSES,
+    because,
+    beside_declaration,
+    misspelled,
+    no_such_class,
+    signature_words,
+    unitless,
+)
 from mialang.meaning.arithmetic import ArithmeticProblem, is_number
 from mialang.meaning.declarations import (
     AccessDeclaration,
@@ -49,13 +58,12 @@ from mialang.syntax import tree
 from mialang.threat import KNOWLEDGE
 
 DRAW = "draw"  # every step that draws takes it: `draw = 2` asks for an independent twin
+DEFENDED = "target"  # the member of a threat: its target behind its defense
 DEEPEST = 120  # expressions inside each other, names followed included
 MOST_PARTS = 10_000  # of one value
 MOST_LEVELS = 100
 CLOSE = 0.75  # how alike a word of the vocabulary must be to be a likelier slip than one of the spec
-CLASSES = "classes"  # the parameter of records and models that names class labels
 PATIENCE = 100  # findings after which nobody looks for slips any more
-UNITS_NEEDED = {"seconds": "5 s`, `5 min` or `5 h", "bytes": "5 MB", "usd": "5 usd"}
 RecipeMembers = Callable[[Application], Mapping[str, Value]]
 
 
@@ -97,12 +105,10 @@ class Evaluator:
         if is_unknown(value):
             return value
         fitted, misfit = accept(self._called(value, wanted), wanted, self.registry)
-        misfit = misfit or _unitless(node, wanted)
+        misfit = misfit or unitless(node, wanted)
         if misfit is None:
             return fitted
-        return self.report(
-            error(misfit.code, misfit.title, node.span).help(misfit.help or f"write {type_words(wanted)}")
-        )
+        return self.report(because(misfit, node).help(misfit.help or f"write {type_words(wanted)}"))
 
     def _called(self, value: Value, wanted: Type) -> Value:
         """A declared thing that needs no argument may be named without parentheses."""
@@ -337,7 +343,7 @@ class Evaluator:
         base = self.evaluate(node.base)
         if is_unknown(base):
             return Unknown()
-        if isinstance(base, Named) and base.sort == "threat" and name == "target":
+        if isinstance(base, Named) and base.sort == "threat" and name == DEFENDED:
             return DefendedModel(base.name)
         if isinstance(base, Application) and base.declaration.identity in self.registry.elaborating:
             return Unknown()  # a recipe composed of itself, which is told where it is called
@@ -350,7 +356,7 @@ class Evaluator:
             kinds = self.registry.members(kind_of(base, self.registry))
             if name in kinds:
                 return Part(base, name, kinds[name])
-            known = list(kinds)
+            known = [DEFENDED] if isinstance(base, Named) and base.sort == "threat" else list(kinds)
         what = describe(base, self.registry)
         finding = error("E0202", f"{what} has no member `{name}`", node.name.span)
         return self.report(finding.help(did_you_mean(name, known) if known else "it has no members"))
@@ -486,12 +492,12 @@ class Evaluator:
                 bound[parameter.name] = self._default(parameter, bound, declaration)
             elif parameter.type.optional:
                 bound[parameter.name] = None
-            elif _misspelled(parameter.name, arguments, declaration):
+            elif misspelled(parameter.name, arguments, declaration):
                 sound = False  # told where the slip is
             else:
                 sound = False
                 finding = error("E0204", f"`{declaration.name}` needs `{parameter.name}`", node.span if node else None)
-                finding = _beside_declaration(finding, declaration, parameter)
+                finding = beside_declaration(finding, declaration, parameter)
                 self.found.append(finding.help(f"add `{parameter.name} = …`, {type_words(parameter.type)}"))
         if not sound or any(is_unknown(value) for value in bound.values()):
             return Unknown()
@@ -516,14 +522,16 @@ class Evaluator:
                 name = names[place]
             else:
                 title = f"`{declaration.name}` takes {len(names)} argument{'s' if len(names) != 1 else ''}"
-                self.found.append(error("E0214", title, argument.span, "one too many").help(_signature(declaration)))
+                self.found.append(
+                    error("E0214", title, argument.span, "one too many").help(signature_words(declaration))
+                )
                 sound = False
                 continue
             if argument.name is not None and name not in known:
                 finding = error(
                     "E0203", f"`{declaration.name}` has no parameter `{name}`", argument.name.span, "unknown here"
                 )
-                self.found.append(finding.help(did_you_mean(name, names) or _signature(declaration)))
+                self.found.append(finding.help(did_you_mean(name, names) or signature_words(declaration)))
                 sound = False
             elif name in given:
                 finding = error("E0205", f"`{name}` is given twice", argument.span, "again here")
@@ -538,13 +546,13 @@ class Evaluator:
         if is_unknown(value):
             return value
         fitted, misfit = accept(self._called(value, parameter.type), parameter.type, self.registry)
-        misfit = misfit or _unitless(node, parameter.type)
+        misfit = misfit or unitless(node, parameter.type)
         if misfit is None and parameter.name == CLASSES:
-            misfit = _no_such_class(declaration, fitted)
+            misfit = no_such_class(declaration, fitted)
         if misfit is None:
             return fitted
-        finding = error(misfit.code, misfit.title, node.span, f"for `{parameter.name}` of `{declaration.name}`")
-        finding = _beside_declaration(finding, declaration, parameter)
+        finding = because(misfit, node, f"for `{parameter.name}` of `{declaration.name}`")
+        finding = beside_declaration(finding, declaration, parameter)
         return self.report(finding.help(misfit.help or f"`{parameter.name}` takes {type_words(parameter.type)}"))
 
     def _default(self, parameter: Parameter, bound: Mapping[str, Value], declaration: Declaration) -> Value:
@@ -562,55 +570,6 @@ def outermost(scope: Scope) -> Scope:
     while scope.around is not None:
         scope = scope.around
     return scope
-
-
-def _misspelled(name: str, arguments: tuple[tree.Argument, ...], declaration: Declaration) -> bool:
-    """Whether an argument of no known name is a slip of a parameter's."""
-    unknown = [
-        each.name.text for each in arguments if each.name is not None and each.name.text not in declaration.by_name
-    ]
-    return any(closest(word, declaration.by_name) == [name] for word in unknown)
-
-
-def _beside_declaration(finding: Diagnostic, declaration: Declaration, parameter: Parameter) -> Diagnostic:
-    """A finding about an argument with the parameter that it is for, where that is declared in a file of the user's."""
-    if parameter.span is None or declaration.module.startswith("std."):
-        return finding
-    return finding.also(parameter.span, "declared here")
-
-
-def _signature(declaration: Declaration) -> str:
-    shown = ", ".join(
-        parameter.name if parameter.required else f"{parameter.name} = …" for parameter in declaration.parameters
-    )
-    return f"its signature is `{declaration.name}({shown})`"
-
-
-def _unitless(node: tree.Node, wanted: Type) -> Misfit | None:
-    """A bare number where only a unit says what it means."""
-    if wanted.bare().name not in UNITS_NEEDED or not isinstance(node, tree.Integer | tree.Number):
-        return None
-    example = UNITS_NEEDED[wanted.bare().name]
-    return Misfit("E0212", f"`{node.span.text}` has no unit", f"write for example `{example}`")
-
-
-def _no_such_class(declaration: Declaration, chosen: Value) -> Misfit | None:
-    """Classes that records of a type cannot bear; or none chosen."""
-    if not isinstance(declaration, Operator) or not isinstance(chosen, tuple):
-        return None
-    if not chosen:
-        return Misfit("E0211", "no class is chosen", "name at least one: `classes = [0]`")
-    match declaration.labels:
-        case tree.Interval(low=tree.Integer() as low, high=tree.Integer() as high):
-            strangers = [label for label in chosen if not low.value <= label <= high.value]
-            if strangers:
-                shown = ", ".join(map(str, strangers[:5])) + (" …" if len(strangers) > 5 else "")
-                return Misfit(
-                    "E0211",
-                    f"`{declaration.name}` has no {'class' if len(strangers) == 1 else 'classes'} {shown}",
-                    f"its classes are {low.value} to {high.value}",
-                )
-    return None
 
 
 def axes_of(value: Value) -> set[str]:

@@ -195,11 +195,12 @@ class _GateReader:
             elif member.text in fields and not field:
                 field = member.text
             else:
-                known = [*fields, *(VIEWS if leaks else ())]
+                read = ".".join(filter(None, [measurement.name, view, field]))
+                known = [*(() if field else fields), *(VIEWS if leaks and not view and not field else ())]
                 raise self.refuse(
-                    error(
-                        "E0602", f"`{measurement.name}` has no part `{member.text}`", member.span, "unknown here"
-                    ).help(did_you_mean(member.text, known) or "it is one number")
+                    error("E0602", f"`{read}` has no part `{member.text}`", member.span, "unknown here").help(
+                        did_you_mean(member.text, known) or f"it is one number: write `{read}`"
+                    )
                 )
         if not field and len(fields) > 1:
             read = ".".join(filter(None, [measurement.name, view]))

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mialang.diagnostics import Diagnostic, did_you_mean, error
-from mialang.meaning.types import BLOCKS, GENERIC, PLAIN, Type
+from mialang.meaning.types import BLOCKS, GENERIC, PLAIN, WORDED, Type
 from mialang.meaning.units import Quantity
 from mialang.source import Span
 from mialang.syntax import tree
 
 LITERALS = {
     "a list of names": "`[scores, label]`",
+    "a list of lists of names": "`[[trained], [classes, shape]]`",
     "one name": "`scores`, without brackets",
     "a text in quotes": '`"package.module:function"`',
     "`true` or `false`": "`true`",
@@ -46,6 +47,14 @@ class LiteralReader:
             case tree.String():
                 return (node.value,)
         self.refuse(node, "a list of names")
+        return ()
+
+    def groups(self, node: tree.Expression | None) -> tuple[tuple[str, ...], ...]:
+        """A list of lists of names."""
+        if isinstance(node, tree.ListOf):
+            return tuple(self.names(item) for item in node.items)
+        if node is not None:
+            self.refuse(node, "a list of lists of names")
         return ()
 
     def name(self, node: tree.Expression | None) -> str:
@@ -91,7 +100,7 @@ class LiteralReader:
         """A type; kinds are checked later, when all declarations are known."""
         name = node.path.text
         low, high = self._bound(node.low), self._bound(node.high)
-        if name == "one_of":
+        if name in WORDED:
             return Type(name, tuple(Type(argument.path.text) for argument in node.arguments))
         arguments = tuple(self.type(argument) for argument in node.arguments)
         if name in GENERIC and len(arguments) != GENERIC[name]:
@@ -138,7 +147,7 @@ def plain(node: tree.Expression) -> Any:
 
 def unknown_types(type_: Type, kinds: set[str], span: Span) -> list[Diagnostic]:
     """Findings for types that name no plain type and no declared kind."""
-    if type_.name == "one_of":
+    if type_.name in WORDED:
         return []
     found = [finding for argument in type_.arguments for finding in unknown_types(argument, kinds, span)]
     known = PLAIN | GENERIC.keys() | BLOCKS | kinds

@@ -34,6 +34,7 @@ from mialang.syntax import tree
 
 MOST_CELLS = 10_000  # of a matrix, before any is skipped
 MOST_REPEATS = 10_000
+LEAST_TIME = 1e-3  # seconds of a budget; in none nothing is measured
 LIMITS = {"time": "seconds", "queries": "queries", "cost": "usd"}
 
 
@@ -398,7 +399,7 @@ class _Reader:
             self.audit.measurements[name] = Measurement(name, value, attribute.value.span)
 
     def _budget(self, block: tree.Block, evaluator: Evaluator) -> None:
-        wanted = {"time": Type("seconds"), "queries": Type("queries"), "cost": Type("usd")}
+        wanted = {"time": Type("seconds", low=LEAST_TIME), "queries": Type("queries"), "cost": Type("usd")}
         limits: dict[str, float] = {}
         spans: dict[str, Span] = {}
         for attribute in block.attributes():

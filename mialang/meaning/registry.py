@@ -168,6 +168,7 @@ class Registry:
                 found = self._unknown(declaration, [declaration.returns], kinds, "kind")
                 found += self._unknown(declaration, declaration.answers, observables, "observable")
                 named = (*declaration.differentiates, *declaration.secret, *declaration.decoy, *declaration.fixed_by,
+                         *(name for group in declaration.needs for name in group),
                          *filter(None, [declaration.same_kind_as]))  # fmt: skip
                 for node in (declaration.queries, declaration.outputs, declaration.size, declaration.seconds):
                     found += _uncountable(declaration, node)

@@ -83,7 +83,7 @@ LIBRARY_BLOCKS: dict[str, BlockSchema] = {
         required=("python",),
         optional=(
             "modality", "differentiates", "queries", "outputs", "size", "labels", "seconds", "random", "secret",
-            "answers", "decoy", "fixed_by", "served", "same_kind_as", "version",
+            "answers", "decoy", "fixed_by", "needs", "served", "same_kind_as", "version",
         ),
         params=True,
         declares=True,

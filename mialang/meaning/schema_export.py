@@ -17,6 +17,10 @@ PLAIN = {
     "bool": "boolean",
     "string": "string",
     "path": "string",
+    "variable": "string",
+    "url": "string",
+    "template": "string",
+    "answer_path": "string",
     "table": "object",
 }
 UNITS = {
@@ -27,13 +31,14 @@ UNITS = {
 
 def type_schema(type_: Type) -> dict[str, Json]:
     """A type as JSON Schema; artefacts and descriptions are given by the kind that they are of."""
+    made: dict[str, Json]
     if type_.name == "one_of":
         return {"enum": list(type_.options)}
     if type_.name in ("list", "set"):
-        return {"type": "array", "items": type_schema(type_.item), "uniqueItems": type_.name == "set"}
+        made = {"type": "array", "items": type_schema(type_.item), "uniqueItems": type_.name == "set"}
+        return made if type_.low is None else {**made, "minItems": type_.low}
     if type_.optional:
         return {"anyOf": [type_schema(type_.item), {"type": "null"}]}
-    made: dict[str, Json]
     if type_.name in PLAIN:
         made = {"type": PLAIN[type_.name]}
     elif type_.name in UNITS:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NUMBERS = {"int", "float", "share", "seconds", "queries", "tokens", "usd", "bytes"}
-PLAIN = NUMBERS | {"bool", "string", "path", "table", "observable", "knowledge", "extent", "access", "range", "any"}
-GENERIC = {"list": 1, "set": 1, "optional": 1, "one_of": None}
+TEXTS = {"string", "variable", "url", "answer_path"}
+PLAIN = NUMBERS | TEXTS | {"bool", "path", "table", "observable", "knowledge", "extent", "access", "range", "any"}
+WORDED = {"one_of", "template"}  # types whose arguments are words
+GENERIC = {"list": 1, "set": 1, "optional": 1, "one_of": None, "template": None}
 BLOCKS = {"threat", "attack", "prior", "recipe", "defense", "metric"}
 
 
 @dataclass(frozen=True)
 class Type:
-    """A type: its name, its arguments, and the range its values keep to (both ends included; None is open)."""
+    """A type: its name, its arguments, and the range its values keep to (both ends included; None is open).
+
+    The range of a list or set is that of how many values it holds.
+    """
 
     name: str
     arguments: tuple[Type, ...] = ()

@@ -20,6 +20,10 @@ ONE = {
     "bool": "`true` or `false`",
     "string": "a text in quotes",
     "path": "a path in quotes",
+    "variable": "the name of an environment variable in quotes",
+    "url": "an address in quotes",
+    "template": "a request as JSON in quotes",
+    "answer_path": "a path into an answer in quotes",
     "table": "a table such as `{ name = value }`",
     "range": "a range such as `0..4`",
     "observable": "an observable such as `scores`",
@@ -57,7 +61,7 @@ def belonging(words: str) -> str:
     """What a type takes, with its verb: `images belong`, `a list of defenses belongs`."""
     noun, _, _ = words.partition(" such as ")
     first, last = noun.split(maxsplit=1)[0], noun.rsplit(maxsplit=1)[-1]
-    many = first not in ("a", "an", "one", "any") and last.endswith("s") and not last.endswith("ss")
+    many = first not in ("a", "an", "the", "one", "any") and last.endswith("s") and not last.endswith("ss")
     return f"{words} {'belong' if many else 'belongs'}"
 
 
@@ -68,14 +72,11 @@ def type_words(type_: Type) -> str:
         return type_words(type_.item)
     if name == "one_of":
         return "one of " + listed(type_.options)
+    least = f", at least {number_words(type_.low)} of them" if type_.low else ""
     if name == "set":
-        return (
-            f"{many_words(type_.item)} such as `0..4` or `[0, 3]`"
-            if type_.item.name == "int"
-            else many_words(type_.item)
-        )
+        return many_words(type_.item) + (" such as `0..4` or `[0, 3]`" if type_.item.name == "int" else "") + least
     if name == "list":
-        return f"a list of {many_words(type_.item)}"
+        return f"a list of {many_words(type_.item)}{least}"
     words = ONE.get(name) or with_article(name)
     if name in EXAMPLES:
         words += f" such as `{EXAMPLES[name]}`"

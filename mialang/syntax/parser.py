@@ -17,6 +17,7 @@ from mialang.syntax.automaton import Stack, UnexpectedError
 from mialang.syntax.build import DEEPEST, Builder, TooDeep
 from mialang.syntax.explain import explain
 from mialang.syntax.grammar import automaton, lex, soften
+from mialang.syntax.numbers import misread
 from mialang.syntax.situation import Situation
 from mialang.syntax.slips import CLOSING, named
 from mialang.syntax.tokens import Token
@@ -28,8 +29,6 @@ NUMBERS = {"INT", "NUMBER", "QUANTITY"}
 NUMBER = re.compile(r"\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?")
 MOST_FINDINGS = 50
 MOST_PLACES = 3  # at which one mistake is shown beside the first
-MOST_DIGITS = 18  # of a whole number: what fits into 64 bits
-LARGEST = 1e300  # of other numbers: leaves room for units
 REMEMBERED = 4  # tokens before the offending one that slips are recognised by
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 TURNING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")  # characters that change the order in which text is shown
@@ -180,19 +179,15 @@ class _Run:
         return 0
 
     def _checked_number(self, token: Token) -> Token:
-        """Report a number that is too large to be one; a plain zero stands in for it."""
+        """Report a number that is none, or that is not meant as it stands; a plain zero stands in for it."""
         number = NUMBER.match(str(token))
         assert number is not None, token
-        digits = number[0].replace("_", "")
-        if len(digits) <= MOST_DIGITS if digits.isdigit() else float(digits) < LARGEST:
+        problem = misread(number[0])
+        if problem is None:
             return token
-        start = token.start_pos
-        title = f"this number has {len(digits):,} digits" if digits.isdigit() else "this number is too large"
-        self.found.append(
-            error("E0114", title, Span(self.source, start, start + len(number[0]))).help(
-                f"whole numbers have at most {MOST_DIGITS} digits; other numbers stay below 1e300"
-            )
-        )
+        title, help_ = problem
+        span = Span(self.source, token.start_pos, token.start_pos + len(number[0]))
+        self.found.append(error("E0114", title, span).help(help_))
         return token.read_as(token.type, "0" + str(token)[len(number[0]) :])
 
     def _check_escapes(self, token: Token) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import re
 import shutil
@@ -122,6 +123,8 @@ SLIPS = [
     ("why last victim", "E0811", "no run is kept", "`mialang run SPEC` makes one"),
     ("diff last 2026", "E0811", "no run is kept", "`mialang run SPEC` makes one"),
     ("attacks --against audit.mia#insidr", "E0802", "`audit.mia` has no threat `insidr`", "did you mean `insider`?"),
+    ("attacks --against insider", "E0802", "`--against insider` names no spec", "`--against audit.mia#insider`"),
+    ("fmt -", "E0801", "`fmt` lays out files", "give the path of a `.mia` file"),
     ("attacks --against gone.mia#insider", "E0801", "there is no file `gone.mia`", "here are"),
 ]  # fmt: skip
 
@@ -136,6 +139,35 @@ def test_a_slip_is_answered(line: str, code: str, title: str, help_: str, here: 
     assert title in said
     assert help_ in said
     assert {path: path.stat().st_mtime_ns for path in here.rglob("*")} == before, "nothing is left behind"
+
+
+def test_check_reads_standard_input(here: Path) -> None:
+    for text, code in ((AUDIT, 0), ("let x = ", 2)):
+        with patch("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()))):
+            answer = mialang("check", "-", folder=here)
+        assert answer.code == code, answer.screen
+        assert answer.out.endswith("-: 1 error\n") == bool(code)
+        assert ("--> <stdin>:1:7" in answer.out) == bool(code)
+
+
+@pytest.mark.parametrize("key", ["sk-0123456789abcdef", "my secret words", "0123456789abcdef0123456789abcdef"])
+def test_a_key_in_a_spec_is_refused_and_shown_nowhere(key: str, here: Path) -> None:
+    service = f'let api = http(url = "https://example.org", prise = 1 usd, key = "{key}")\n'
+    (here / "audit.mia").write_text(AUDIT.replace("param", "import std.service { http }\n\n" + service + "\nparam", 1))
+    before = sorted(here.rglob("*"))
+    for line in ("check", "check --format json", "plan", "run", "compile --to python"):
+        command, *options = line.split()
+        answer = mialang(command, "audit.mia", *options, folder=here)
+        assert answer.code == 2
+        assert "E0217" in answer.screen
+        assert key not in answer.screen
+    assert sorted(here.rglob("*")) == before
+
+
+def test_texts_in_messages_are_short(here: Path) -> None:
+    (here / "long.mia").write_text(f'let a = "{"x" * 200_000}" + 1\n')
+    for form in ("text", "json"):
+        assert len(mialang("check", "long.mia", "--format", form, folder=here).out) < 2_000
 
 
 BROKEN = [
@@ -161,7 +193,7 @@ def test_a_file_that_may_not_be_read_is_told(command: str, problem: int, here: P
     def refused(self: Path, *_: object, **__: object) -> Any:
         raise OSError(problem, __import__("os").strerror(problem), str(self))
 
-    with patch.object(Path, "open", refused):
+    with patch.object(Path, "open", refused), patch("os.access", return_value=False):
         answer = mialang(command, "audit.mia", folder=here)
     said = checked(answer)
     assert "`audit.mia` cannot be read: " in said

@@ -31,6 +31,7 @@ from mialang.meaning.judgement.gating import (
     defenses_have_a_price,
     gates_have_controls,
     leaks_are_repeated,
+    rules_ask_for_little_leakage,
     thresholds_can_be_reached,
     utility_speaks_of_the_defended_model,
 )
@@ -61,6 +62,7 @@ RULES: tuple[Rule, ...] = (
     leaks_are_repeated,
     bounds_exist,
     thresholds_can_be_reached,
+    rules_ask_for_little_leakage,
     utility_speaks_of_the_defended_model,
     defenses_have_a_price,
     total_queries_fit_the_budget,

@@ -21,8 +21,11 @@ from mialang.meaning.fits import (
     shortfalls,
 )
 from mialang.meaning.grants import shield_of, training_slot
+from mialang.meaning.judgement.affordable import affordable
 from mialang.meaning.recipes import holes_for, questions, steps
 from mialang.meaning.values import Application, Hole, Value, is_unknown
+from mialang.meaning.words import number_words
+from mialang.source import Span
 from mialang.threat import Access
 
 CODES = {"modality": "E0304", "answers": "E0304", "access": "E0301", "prior": "E0302", "extent": "E0303"}
@@ -38,18 +41,26 @@ def cells_of(audit: Audit, threat: Threat, *values: Value) -> list[Cell]:
 
 
 def recipes_make_sense(audit: Audit) -> Iterator[Diagnostic]:
-    """Every recipe that the spec declares or uses can be worked out."""
+    """Every recipe that the spec declares or uses can be worked out; what fails for given arguments is shown with them."""
+    told: set[tuple[str, str, Span | None]] = set()
     for identity, home in list(audit.registry.homes.items()):
         noun, module, name = identity.split(":", 2)
         recipe = home.names.get(name)
         if noun == "recipe" and not module.startswith("std.") and isinstance(recipe, Recipe):
-            yield from _sensible(holes_for(recipe), audit)
+            for finding in _sensible(holes_for(recipe), audit):
+                told.add(_mistake(finding))
+                yield finding
     for attack in audit.attacks.values():
         for instance in attack.use:
             for cell in audit.matrix.cells(frozenset(axes_of(instance.recipe))):
                 value = audit.matrix.at(instance.recipe, cell)
                 if isinstance(value, Application) and isinstance(value.declaration, Recipe):
-                    yield from _sensible(value, audit)
+                    found = (each for each in _sensible(value, audit) if _mistake(each) not in told)
+                    yield from (each.also(instance.span, "used with these arguments") for each in found)
+
+
+def _mistake(finding: Diagnostic) -> tuple[str, str, Span | None]:
+    return finding.code, finding.title, finding.primary.span if finding.primary else None
 
 
 def _sensible(value: Application, audit: Audit) -> Iterator[Diagnostic]:
@@ -152,7 +163,10 @@ def _misfit(
             granted = ", ".join(f"`{item}`" for item in setting.counts.granted) or "nothing"
             finding = finding.also(threat.spans.get("prior", threat.spans[""]), f"grants {granted}")
         case "extent":
-            title = f"{name} recovers less than threat `{threat.name}` fears"
+            gives = candidate.elaborated.gives
+            less = gives is not None and audit.registry.extent_order.covers(setting.extent, gives)
+            compared = "less than" if less else "something else than what"
+            title = f"{name} recovers {compared} threat `{threat.name}` fears"
             finding = error(code, title, instance.span, shortfall.words)
             finding = finding.also(threat.spans["extent"], f"fears {setting.extent.words()}")
             finding = finding.note("a pass here would say nothing about what is feared")
@@ -185,18 +199,26 @@ def _source_note(audit: Audit, shortfall: Shortfall) -> str:
 
 
 def _way_out(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Candidate) -> str:
-    fitting = [
-        name
+    others = [
+        (name, other)
         for name, recipe in {**library_recipes(audit.registry), **audit.recipes}.items()
         if (other := candidate_of(recipe, audit.registry)) is not None
         and not other.recipe.baseline
         and other.recipe.name != candidate.recipe.name
-        and fits(other, setting, audit.registry)
     ]
+    fitting = [name for name, other in others if fits(other, setting, audit.registry)]
+    if not fitting:
+        cheaper = {name: affordable(other, setting, audit.registry) for name, other in others}
+        fitting = [f"{name}({lower[0]} = {number_words(lower[1])})" for name, lower in cheaper.items() if lower]
     way = _change(audit, setting, shortfall, candidate)
     if fitting:
         return "; or ".join(filter(None, [f"these fit: {', '.join(sorted(fitting))}", way]))
-    return "; ".join(filter(None, [way, "no attack of the library fits this threat as it stands"]))
+    alone = (
+        ""
+        if affordable(candidate, setting, audit.registry)
+        else "no attack of the library fits this threat as it stands"
+    )
+    return "; ".join(filter(None, [way, alone]))
 
 
 def _change(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Candidate) -> str:
@@ -204,7 +226,13 @@ def _change(audit: Audit, setting: Setting, shortfall: Shortfall, candidate: Can
     gap = shortfall.gap
     match shortfall.dimension:
         case "access" if gap is not None and gap.dimension == "queries":
-            return f"grant at least {gap.needed:,.0f} queries, or lower the attack's steps, starts or limits"
+            lower = affordable(candidate, setting, audit.registry)
+            less = (
+                f"write `{lower[0]} = {number_words(lower[1])}`"
+                if lower
+                else "lower the attack's steps, starts or limits"
+            )
+            return f"grant at least {gap.needed:,.0f} queries, or {less}"
         case "access":
             enough = _enough_access(audit, setting, candidate)
             return f"grant `{enough}()`" if enough else "grant more"

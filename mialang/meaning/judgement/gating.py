@@ -8,25 +8,37 @@ from collections.abc import Iterator
 from mialang.diagnostics import Diagnostic, error, warning
 from mialang.meaning.audit import (
     Audit,
+    Cell,
     Comparison,
-    Condition,
     Constant,
     Gate,
     GateRule,
     Instance,
-    Junction,
     Reading,
     Threat,
+    readings,
 )
 from mialang.meaning.declarations import DefenseDeclaration
 from mialang.meaning.estimate import size_of
 from mialang.meaning.fits import candidate_of, setting_of
 from mialang.meaning.judgement.fitting import cells_of
+from mialang.meaning.judgement.scales import (
+    DIFFERENCES,
+    comparisons,
+    elsewhere,
+    outcome,
+    reads_itself,
+    scale_of,
+    side_of,
+)
 from mialang.meaning.judgement.whole import instances_of
 from mialang.meaning.read import attack_of, threat_of
 from mialang.meaning.values import Application, DefendedModel
+from mialang.meaning.words import article, measure_words
 
 ENOUGH_REPEATS = 5
+NOUNS = ("share", "area", "distance")  # units that say what is measured
+CONTROLS = ("blind", "baseline")  # views of what was recovered without the target
 FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "==": "==", "!=": "!="}
 
 
@@ -104,30 +116,21 @@ def _rules(audit: Audit) -> Iterator[tuple[Gate, GateRule]]:
     return ((gate, rule) for gate in audit.gates for rule in gate.rules)
 
 
-def _comparisons(condition: Condition) -> Iterator[Comparison]:
-    if isinstance(condition, Junction):
-        if condition.word == "and":
-            for part in condition.parts:
-                yield from _comparisons(part)
-    else:
-        yield condition
-
-
 def thresholds_can_be_reached(audit: Audit) -> Iterator[Diagnostic]:
     """A bound that no result could meet makes a gate that can never pass; one that every result meets says nothing."""
     for _, rule in _rules(audit):
-        for comparison in _comparisons(rule.condition):
+        for comparison, turned in comparisons(rule.condition):
+            yield from _decided(audit, rule, comparison)
             reading, sign, threshold = comparison.left, comparison.sign, comparison.right
             if isinstance(reading, Constant):
                 reading, sign, threshold = threshold, FLIPPED[sign], reading
             if not isinstance(reading, Reading) or not isinstance(threshold, Constant):
                 continue
             metric = audit.measurements[reading.measurement].metric
-            if metric.unit != "share":
-                continue
-            yield from _beyond_scale(rule, sign, reading, threshold)
             if (
-                rule.confidence is not None
+                metric.unit == "share"
+                and not turned  # the opposite of a comparison rests on no bound
+                and rule.confidence is not None
                 and sign in ("<=", "<")
                 and metric.sort == "leakage"
                 and audit.complete("matrix")
@@ -136,36 +139,105 @@ def thresholds_can_be_reached(audit: Audit) -> Iterator[Diagnostic]:
                 yield from _too_few(audit, rule, reading, threshold)
 
 
-def _beyond_scale(rule: GateRule, sign: str, reading: Reading, threshold: Constant) -> Iterator[Diagnostic]:
-    lowest = -1.0 if reading.view in ("gain", "over_baseline") else 0.0
-    value = threshold.value
-    never = {
-        ">=": value > 1,
-        ">": value >= 1,
-        "<=": value < lowest,
-        "<": value <= lowest,
-        "==": not lowest <= value <= 1,
-    }
-    always = {
-        ">=": value <= lowest,
-        ">": value < lowest,
-        "<=": value >= 1,
-        "<": value > 1,
-        "!=": not lowest <= value <= 1,
-    }
-    scale = f"a share lies between {lowest * 100:g} % and 100 %"
-    if never.get(sign):
+def _decided(audit: Audit, rule: GateRule, comparison: Comparison) -> Iterator[Diagnostic]:
+    """A comparison of which the scales of what is measured, or its two sides, say beforehand how it ends."""
+    cells = list(_covered(audit, rule)) if elsewhere(comparison) else [{}]
+    outcomes = [outcome(comparison, cell, audit) for cell in cells]
+    itself = [reads_itself(comparison, cell, audit) for cell in cells]
+    if False in outcomes:
+        lost = [own for own, result in zip(itself, outcomes, strict=True) if result is False]
+        finding = error("E0603", "no result can meet this threshold", rule.span)
+        note = "both sides read the same measurement" if all(lost) else _scales(audit, comparison, cells[0])
+        if len(lost) < len(cells):
+            yield finding.note(f"{note}, in {len(lost)} of {len(cells)} cells").help("leave them out with `where`")
+        else:
+            yield finding.note(note).help("write a threshold that a result could meet")
+    elif cells and all(itself):
         yield (
-            error("E0603", "no result can meet this threshold", rule.span)
-            .note(scale)
-            .help("write a threshold between the two")
+            warning(
+                "W0608", f"this `{rule.verb}` compares a measurement with itself", rule.span, "whatever is measured"
+            )
+            .note("both sides read the same measurement in the same cell")
+            .help("compare it with another cell: `where` an axis has another value")
         )
-    if always.get(sign):
+    elif cells and all(outcomes):
         yield (
             warning("W0608", f"this `{rule.verb}` always holds", rule.span, "whatever is measured")
-            .note(scale)
+            .note(_scales(audit, comparison, cells[0]))
             .help("write a threshold that a result could miss, or leave the rule out")
         )
+    elif comparison.sign in ("==", "!=") and _is_continuous(audit, comparison) and None in outcomes:
+        yield _equality(rule, comparison)
+
+
+def _covered(audit: Audit, rule: GateRule) -> Iterator[Cell]:
+    """The cells that a rule speaks of."""
+    if audit.complete("matrix"):
+        matrix = audit.matrix
+        yield from (cell for cell in matrix.cells(rule.axes) if rule.where is None or matrix.truth(rule.where, cell))
+
+
+def _scales(audit: Audit, comparison: Comparison, cell: Cell) -> str:
+    """Between which values the sides of a comparison lie, in words."""
+    words = []
+    for term, name in ((comparison.left, "left"), (comparison.right, "right")):
+        if isinstance(term, Constant):
+            continue
+        low, high = side_of(term, cell, audit).span
+        unit = next(audit.measurements[each.measurement].metric.unit for each in readings(term))
+        factor, sign = (100, " %") if unit == "share" else (1, "")
+        measured = f"{article(unit)} {unit}" if unit in NOUNS else measure_words(unit)
+        what = measured if isinstance(term, Reading) else f"the {name} side"
+        ends = f"between {low * factor:g}{sign} and {high * factor:g}{sign}"
+        if math.isinf(high) or math.isinf(low):
+            ends = f"at {low:g} or above" if math.isfinite(low) else f"at {high:g} or below"
+        words.append(f"{what} lies {ends}")
+    return ", and ".join(words)
+
+
+def _is_continuous(audit: Audit, comparison: Comparison) -> bool:
+    """Whether what is compared could have any value in between, and is not asked for at the end of its scale."""
+    sides = (comparison.left, comparison.right)
+    units = {audit.measurements[each.measurement].metric.unit for side in sides for each in readings(side)}
+    ends = {end for side in sides if isinstance(side, Reading) for end in scale_of(side, audit)}
+    return units.isdisjoint({"queries"}) and not any(
+        isinstance(side, Constant) and side.value in ends for side in sides
+    )
+
+
+def _equality(rule: GateRule, comparison: Comparison) -> Diagnostic:
+    word = "equals" if comparison.sign == "==" else "differs from"
+    title = f"this `{rule.verb}` asks whether a measurement {word} a value exactly"
+    return (
+        warning("W0610", title, rule.span, "never so" if comparison.sign == "==" else "always so")
+        .note("what is measured varies from run to run, and hits one value by accident only")
+        .help("compare with `<=` or `>=`")
+    )
+
+
+def rules_ask_for_little_leakage(audit: Audit) -> Iterator[Diagnostic]:
+    """A `require` that holds only where much leaks is a control, or its sign is turned round."""
+    for _, rule in _rules(audit):
+        for comparison, turned in comparisons(rule.condition) if rule.verb != "control" else ():
+            reading, sign, threshold = comparison.left, comparison.sign, comparison.right
+            if isinstance(reading, Constant):
+                reading, sign, threshold = threshold, FLIPPED[sign], reading
+            if not isinstance(reading, Reading) or not isinstance(threshold, Constant):
+                continue
+            metric = audit.measurements[reading.measurement].metric
+            is_worse = metric.higher == "worse" or reading.view in DIFFERENCES  # a gain is what the attack has ahead
+            worse = (">=", ">") if is_worse else ("<=", "<")
+            if metric.sort != "leakage" or sign not in worse or reading.view in CONTROLS:
+                continue
+            if outcome(comparison, {}, audit) is not None:
+                continue  # told as a rule that cannot fail, or cannot hold
+            more = "more" if is_worse else "less"
+            turn = "leave `not` out" if turned else f"write `{FLIPPED[comparison.sign]}`"
+            yield (
+                warning("W0611", f"this `{rule.verb}` holds where much leaks", rule.span, f"{more} of it is worse")
+                .note(f"`{metric.name}` measures leakage; a gate says how little must leak")
+                .help(f"{turn}, or write `control` where the attack should succeed")
+            )
 
 
 def _too_few(audit: Audit, rule: GateRule, reading: Reading, threshold: Constant) -> Iterator[Diagnostic]:

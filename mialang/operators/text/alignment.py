@@ -18,8 +18,8 @@ def align(*, of: Embeddings, pairs: Pairs, into: Handle, ridge: float, run: Run)
     With λ = 0 it is the least-squares map of smallest norm, which exists for one pair already.
 
     Args:
-        of: embeddings `[n, D]` of the victim's encoder.
-        pairs: k texts with the victim's embeddings X `[k, D]`.
+        of: embeddings `[n, D]` of the target's encoder.
+        pairs: k texts with the target's embeddings X `[k, D]`.
         into: the attacker's own encoder; its embeddings of the same texts are Y `[k, A]`.
         ridge: λ.
         run: takes notes: `residual`, the mean squared error on the pairs.
