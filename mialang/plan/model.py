@@ -52,6 +52,7 @@ class Node(Frozen):
         seed: seed of the step; None where nothing is drawn.
         repeat: the repeat it belongs to; None where all repeats share it.
         queries: upper bound on questions to the target; None is unmetered.
+        granted: how many of the threat's `queries` it may use, what came to nothing included; None is as many as `queries`.
         seconds: rough running time; None where nothing is declared.
         place: `name:line:column` of what asks for it in the spec, or in a file that the spec imports; no part of its key.
     """
@@ -69,6 +70,7 @@ class Node(Frozen):
     seed: int | None = None
     repeat: int | None = None
     queries: int | None = None
+    granted: int | None = None
     seconds: float | None = None
     place: str = Field(default="", pattern=r"^$|:[1-9]\d*:[1-9]\d*$")
 

@@ -45,11 +45,14 @@ class Paying:
     def turn(self, service: str, every: float) -> None:
         """Always."""
 
-    def charge(self, usd: float) -> None:
+    def charge(self, questions: int, usd: float) -> None:
         if sum(self.paid) + usd > self.usd:
             raise OperatorError("the budget is spent")
         self.paid.append(usd)
         self.asked_before.append(len(self.desk.requests) if self.desk else 0)
+
+    def withdraw(self, questions: int) -> None:
+        self.paid.pop()
 
     def settle(self, usd: float) -> None:
         self.settled.append(usd)
@@ -217,8 +220,10 @@ def test_a_service_that_is_gone_is_said_with_the_reason(desk: Desk, trouble: Any
 def test_no_connection_is_said() -> None:
     with serving() as gone:
         pass
+    account = Paying()
     with pytest.raises(OperatorError, match="no connection"):
-        scores(gone, attempts=1).answer("scores", X[:1])
+        scores(gone, attempts=2).connect(account).answer("scores", X[:1])
+    assert account.paid == []
 
 
 @pytest.mark.parametrize(
