@@ -16,7 +16,9 @@ from mialang.cli.writing import Settings
 from mialang.diagnostics.render import as_json as finding_json
 
 if TYPE_CHECKING:
+    from mialang.engine.store import Store
     from mialang.engine.work import Settings as WorkSettings
+    from mialang.plan.cost import Cost
     from mialang.plan.model import Plan
 
 Spec = Annotated[Path, typer.Argument(help="A `.mia` file.", metavar="SPEC")]
@@ -77,6 +79,16 @@ def _sizes(plan: Plan, store: Path | None, work: WorkSettings | None) -> dict[st
         return {}
 
 
+def cost_of(plan: Plan, keep: Store) -> tuple[Cost, frozenset[str]]:
+    """What a plan will cost, by what the store knows: its own nodes first, else what operators took in any run; and what is known."""
+    from mialang.engine.index import operator_seconds  # noqa: PLC0415
+    from mialang.engine.schedule import known_nodes  # noqa: PLC0415
+    from mialang.plan.cost import estimate  # noqa: PLC0415
+
+    cached, measured = known_nodes(plan, keep)
+    return estimate(plan, cached, {**operator_seconds(keep), **measured}), cached
+
+
 def plan(  # noqa: PLR0913 - what the command can be told
     spec: Spec,
     out: Annotated[
@@ -93,9 +105,8 @@ def plan(  # noqa: PLR0913 - what the command can be told
     where the spec is wrong or the estimate exceeds the spec's budget.
     """
     from mialang.cli.words import plan_words  # noqa: PLC0415
-    from mialang.engine.schedule import known_nodes  # noqa: PLC0415
     from mialang.engine.store import Store, StoreError  # noqa: PLC0415
-    from mialang.plan.cost import estimate, within_budget  # noqa: PLC0415
+    from mialang.plan.cost import within_budget  # noqa: PLC0415
     from mialang.plan.emit import as_json  # noqa: PLC0415
 
     try:
@@ -103,8 +114,7 @@ def plan(  # noqa: PLR0913 - what the command can be told
     except StoreError as problem:
         refuse(str(problem), "choose another store with `--store DIR`", Exit.BROKEN, "E0810")
     made = selected(planned(spec, settings, seed, store), select, store)
-    cached, measured = known_nodes(made, keep)
-    cost = estimate(made, cached, measured)
+    cost, cached = cost_of(made, keep)
     say(plan_words(made, cost, cached))
     if out is not None:
         write_text(out, as_json(made))

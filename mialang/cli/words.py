@@ -48,7 +48,8 @@ def plan_words(plan: Plan, cost: Cost, cached: frozenset[str] = frozenset()) -> 
             f"the selection rests on {shown}, neither selected nor known: put a `+` in front to select that too"
         )
     if cost.queries:
-        lines.append(f"questions to targets that count them: up to {cost.queries:,}")
+        paid = f", for up to {cost.usd:,.2f} usd" if cost.usd else ""
+        lines.append(f"questions to targets that count them: up to {cost.queries:,}{paid}")
     if cost.unknown and not cost.seconds:
         lines.append(f"time: {cost.unknown} nodes have no estimate yet; a run leaves one")
     else:
