@@ -20,6 +20,7 @@ from mialang.cli.working import DeviceOption, Transcript, TranscriptOption, devi
 from mialang.cli.writing import Output, Settings
 
 LARGEST_PLAN = 1_000_000_000  # bytes
+HEAD = 4096  # bytes that tell a plan from a spec
 
 if TYPE_CHECKING:
     from mialang.engine.store import Store
@@ -116,7 +117,7 @@ def _plan_of(spec: Path, settings: list[str], seed: int, store: Path | None, wor
     from mialang.plan.emit import read_plan  # noqa: PLC0415
     from mialang.plan.flow import prove_flow  # noqa: PLC0415
 
-    if spec.suffix != ".json":
+    if not _is_plan(spec):
         return planned(spec, settings, seed, store, work)
     source, problem = read_source(spec, LARGEST_PLAN)
     if source is None:
@@ -131,6 +132,21 @@ def _plan_of(spec: Path, settings: list[str], seed: int, store: Path | None, wor
         show_findings(findings, sys.stderr)
         raise typer.Exit(Exit.SPEC_WRONG)
     return plan
+
+
+def _is_plan(path: Path) -> bool:
+    """Whether a file is to be read as a plan: it is called one, or begins like one."""
+    from mialang.plan.emit import begins_a_plan  # noqa: PLC0415
+
+    if path.suffix == ".json":
+        return True
+    try:
+        if not path.is_file():  # what comes through a pipe comes once
+            return False
+        with path.open("rb") as file:
+            return begins_a_plan(file.read(HEAD))
+    except OSError:
+        return False
 
 
 def trusted_here() -> tuple[str, ...]:
