@@ -344,6 +344,9 @@ def test_a_time_budget_that_is_spent_is_no_pass(tmp_path: Path, store: Path) -> 
     answer = run(spec(victim=TRAINED.replace("epochs = 1", "epochs = 2")) + gate, tmp_path, store)
     assert answer.code == 3
     assert "the time budget was spent" in answer.out
+    counts = re.findall(r"(\d+) (?:nodes were left|nodes computed|known already)", answer.out)
+    (steps,) = re.findall(r"(\d+) nodes, \d+ known", mialang("plan", "audit.mia", folder=tmp_path).out)
+    assert sum(map(int, counts)) == int(steps)  # grants and handles, which compute nothing, are counted nowhere
     assert "INCONCLUSIVE" in answer.out
 
 

@@ -42,6 +42,8 @@ def no_run(store: Store, name: str, title: str) -> Diagnostic:
         finding = error(CODE, f"no run is kept in `{store.root}`")
         return finding.help("`mialang run SPEC` makes one; `--store DIR` looks elsewhere")
     finding = error(CODE, title)
+    if sum(each.startswith(name) for each in known) > 1:
+        return finding.help("write more of the name of one of them; `last` is the newest")
     if near := closest(name, known):
         return finding.help(f"did you mean `{near[0]}`?")
     return finding.help(

@@ -85,7 +85,7 @@ def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
     nodes = record.outcome.get("nodes", {})
     cached = sum(each["cached"] for each in nodes.values())
     seconds = float(record.outcome.get("seconds", 0))
-    if left := record.outcome.get("unfinished"):
+    if left := record.plan.steps_among(record.outcome.get("unfinished", ())):
         say(
             f"\n{len(left)} nodes were left undone: the time budget was spent. Running again goes on from here.", stream
         )

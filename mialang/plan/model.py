@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -241,6 +241,10 @@ class Plan(Frozen):
     def key(self) -> str:
         """A digest of the plan."""
         return digest(self.model_dump(mode="json", exclude={"spec_name", "findings"}))
+
+    def steps_among(self, names: Iterable[str]) -> list[str]:
+        """Those of some nodes that compute something: what people count. Grants and handles only pass on."""
+        return [name for name in names if not self.nodes[name].passes_on]
 
     def edges(self) -> Iterator[tuple[str, str]]:
         """Every dependency, from what is needed to what needs it."""
