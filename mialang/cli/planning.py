@@ -11,7 +11,7 @@ import typer
 
 from mialang.cli.console import Exit, checked, count_words, refuse, say, show_findings, store_folder, write_text
 from mialang.cli.selecting import SelectOption, selected
-from mialang.cli.usage import choice, whole
+from mialang.cli.usage import choice, folder, whole
 from mialang.cli.writing import Settings
 from mialang.diagnostics.render import as_json as finding_json
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 Spec = Annotated[Path, typer.Argument(help="A `.mia` file.", metavar="SPEC")]
 Seed = Annotated[int, typer.Option("--seed", help="The root of all seeds.", parser=whole(0), metavar="N")]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", help="The store; default MIALANG_STORE or .mialang/.", metavar="DIR")
+    Path | None,
+    typer.Option(
+        "--store", help="The store; default MIALANG_STORE or .mialang/.", parser=folder("--store"), metavar="DIR"
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mialang.cli.console import Exit, show_findings, store_folder
+from mialang.cli.console import Exit, say, show_findings, store_folder
 from mialang.cli.kept import damaged_run, no_run
 from mialang.diagnostics import Diagnostic
 
@@ -28,10 +28,14 @@ SelectOption = Annotated[
 
 
 def selected(plan: Plan, wanted: list[str], store: Path | None) -> Plan:
-    """Mark what is wanted of a plan; end where an expression selects nothing."""
+    """Mark what is wanted of a plan, and end where nothing is: with 0 where an earlier run left nothing to do."""
     from mialang.plan.selection import select  # noqa: PLC0415
 
     made, findings = select(plan, wanted, lambda name: _past(store_folder(store), name))
+    if findings and not any(finding.is_error for finding in findings):
+        for finding in findings:
+            say("; ".join((finding.title, *finding.helps)), sys.stderr)
+        raise typer.Exit(Exit.PASS)
     if findings:
         show_findings(findings, sys.stderr)
         raise typer.Exit(Exit.SPEC_WRONG)
