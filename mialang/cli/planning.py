@@ -115,7 +115,7 @@ def plan(  # noqa: PLR0913 - what the command can be told
     try:
         keep = Store(store_folder(store)).readable()
     except StoreError as problem:
-        refuse(str(problem), "choose another store with `--store DIR`", Exit.BROKEN, "E0810")
+        refuse(str(problem), problem.help or "choose another store with `--store DIR`", Exit.BROKEN, "E0810")
     made = selected(planned(spec, settings, seed, store), select, store)
     cost, cached = cost_of(made, keep)
     say(plan_words(made, cost, cached))

@@ -83,7 +83,7 @@ def run(  # noqa: PLR0913 - one per option
         executor = executor_for(on, workers, address, share, work)
         run_ = Run.begin(keep, plan)
     except StoreError as problem:
-        refuse(str(problem), "choose another place with `--store DIR`", Exit.BROKEN, "E0810")
+        refuse(str(problem), problem.help or "choose another place with `--store DIR`", Exit.BROKEN, "E0810")
     try:
         with shown_progress(plan, people) as listener, stoppable(executor, listener, people):
             perform(run_, plan, keep, executor, work, listener)

@@ -53,7 +53,7 @@ def _past(folder: Path, name: str) -> Past | Diagnostic:
         run = Run.find(store.readable(), name)
         nodes, outcome = run.plan().nodes, run.outcome()
     except StoreError as problem:
-        return no_run(store, name, str(problem))
+        return no_run(store, name, problem)
     except (ValueError, KeyError, OSError):
         return damaged_run(name)
     made = outcome.get("nodes", {})

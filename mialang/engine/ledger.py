@@ -21,7 +21,7 @@ from typing import Any
 
 from mialang.engine.files import make_folder, only_one
 from mialang.engine.handles import RefusedError
-from mialang.engine.store import Store, StoreError, value_digest
+from mialang.engine.store import Store, value_digest
 from mialang.plan.model import canonical, structure_of
 
 Json = Any
@@ -73,6 +73,9 @@ class Ledger:
     Attributes:
         asked: questions so far, in this process and in earlier ones.
         usd: what they cost.
+
+    Raises:
+        RefusedError: what was spent cannot be read.
     """
 
     def __init__(  # noqa: PLR0913 - a node, and what limits it
@@ -163,8 +166,10 @@ class Ledger:
         except FileNotFoundError:
             return otherwise
         except (OSError, ValueError) as problem:
-            raise StoreError(
-                f"the ledger `{path}` cannot be read, and what was spent is not guessed: {problem}"
+            raise RefusedError(
+                f"the ledger `{path}` cannot be read, and what was spent is not guessed",
+                note=str(problem),
+                help="bring it back from a copy, or use a fresh store, which counts anew: `--store DIR`",
             ) from problem
 
     @contextmanager

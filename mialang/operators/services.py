@@ -63,7 +63,13 @@ class Connection:
     @property
     def place(self) -> str:
         """Host and port, for messages."""
-        return urlsplit(self.url).netloc or self.url
+        return urlsplit(self.url).netloc.rpartition("@")[2] or self.url
+
+    @property
+    def address(self) -> str:
+        """The url for messages, without what may be secret in it: a name with a password, a query."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=self.place, query="", fragment="").geturl()
 
 
 def http(
@@ -286,7 +292,7 @@ def exchanged(connection: Connection, account: Account, body: Json, n: int, name
         except OperatorError as problem:
             if not why:
                 raise
-            note = f"the service at {connection.place} was to be asked again, since {why}; {problem.note}"
+            note = f"the service at {connection.address} was to be asked again, since {why}; {problem.note}"
             raise type(problem)(problem.title, note=note, help=problem.help) from problem
         began = time.monotonic()
         reply: _Reply | None = None
@@ -307,7 +313,7 @@ def exchanged(connection: Connection, account: Account, body: Json, n: int, name
             time.sleep(min(LONGEST_WAIT, max(reply.after if reply else 0.0, connection.wait * 2**attempt)))
     times = "once" if connection.attempts == 1 else f"{connection.attempts} times"
     raise OperatorError(
-        f"the service at {connection.place} does not answer: {why}",
+        f"the service at {connection.address} does not answer: {why}",
         note=f"it was asked {times}, with longer and longer pauses",
         help="look whether it runs; raise `attempts`, `wait` or `timeout`, or lower `rate` or `batch`",
     )
@@ -335,10 +341,10 @@ def _sent(connection: Connection, sent: bytes, headers: Mapping[str, str]) -> tu
         said = _said(reply.data)
         return reply, f"it says {problem.code} {problem.reason}" + (f": {said}" if said else "")
     except TimeoutError:
-        return None, f"it said nothing complete for {connection.timeout:g} s"
+        return None, f"it said nothing complete for {connection.timeout:g} s, its `timeout`"
     except URLError as problem:
         if isinstance(problem.reason, TimeoutError):
-            return None, f"it said nothing complete for {connection.timeout:g} s"
+            return None, f"it said nothing complete for {connection.timeout:g} s, its `timeout`"
         why = f"no connection: {getattr(problem.reason, 'strerror', None) or problem.reason}"
         if isinstance(problem.reason, NEVER_LEFT):
             raise _NeverLeftError(why) from problem
@@ -394,7 +400,7 @@ def _refused(connection: Connection, reply: _Reply) -> OperatorError:
     said = _said(reply.data)
     moved = " (it sends elsewhere, and nobody follows with a key)" if 300 <= reply.status < 400 else ""
     return OperatorError(
-        f"the service at {connection.place} refuses: {reply.status}{moved}" + (f": {said}" if said else ""),
+        f"the service at {connection.address} refuses: {reply.status}{moved}" + (f": {said}" if said else ""),
         help=helps.get(reply.status, "look at `request`, and at what the service expects"),
     )
 
@@ -404,7 +410,7 @@ def _read(connection: Connection, account: Account, received: bytes, paid: float
         found = json.loads(received)
     except ValueError as problem:
         raise OperatorError(
-            f"the service at {connection.place} answers what is no JSON", note=f"it begins: {_said(received) or 'with nothing'}",
+            f"the service at {connection.address} answers what is no JSON", note=f"it begins: {_said(received) or 'with nothing'}",
             help="look whether `url` is that of the interface, and not of a page",
         ) from problem  # fmt: skip
     usage = found.get("usage") if isinstance(found, dict) else None

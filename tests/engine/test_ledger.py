@@ -19,7 +19,7 @@ from mialang.engine.executors import Inline
 from mialang.engine.handles import Meter, RefusedError
 from mialang.engine.ledger import Ledger, open_purse
 from mialang.engine.schedule import Outcome, Schedule
-from mialang.engine.store import Store, StoreError
+from mialang.engine.store import Store
 from mialang.engine.work import Settings
 from mialang.meaning.modules import Modules
 from mialang.plan.model import BudgetPlan, Node, Plan
@@ -120,8 +120,13 @@ def test_questions_and_money_are_charged_together_or_not_at_all(store: Store) ->
 def test_a_ledger_that_cannot_be_read_is_not_guessed(store: Store) -> None:
     Ledger(store, "k" * 64, "a").spend(3, 0.0)
     (store.root / "ledger" / "spent.json").write_text("{")
-    with pytest.raises(StoreError, match="what was spent is not guessed"):
+    with pytest.raises(RefusedError, match="what was spent is not guessed"):
         Ledger(store, "k" * 64, "a")
+    with serving() as desk:
+        failure = run(asking(desk, 12), store).failures["ask-0000000004"]
+        assert desk.requests == []
+    assert "what was spent is not guessed" in failure.title
+    assert "use a fresh store" in failure.help
 
 
 def test_turns_are_shared_by_all_who_ask(store: Store) -> None:

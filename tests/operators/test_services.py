@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -213,8 +213,14 @@ def test_a_service_that_is_gone_is_said_with_the_reason(desk: Desk, trouble: Any
         scores(desk, timeout=0.3, attempts=2).answer("scores", X[:1])
     assert "does not answer" in caught.value.title
     assert words in caught.value.title
+    assert f"the service at {desk.url}/scores does not answer" in caught.value.title
     assert "2 times" in caught.value.note
     assert len(desk.requests) == 2
+
+
+def test_what_may_be_secret_in_an_address_is_in_no_message() -> None:
+    where = replace(WHERE, url="https://me:hidden@example.org:8443/v1/x?key=hidden#part")
+    assert (where.place, where.address) == ("example.org:8443", "https://example.org:8443/v1/x")
 
 
 def test_no_connection_is_said() -> None:
