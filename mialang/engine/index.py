@@ -69,7 +69,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def _looked_up(store: Store, index: sqlite3.Connection) -> list[tuple[dict[str, Json], dict[str, Json]]]:
     known = {run: rest for run, *rest in index.execute("SELECT run, stamp, summary, took FROM runs")}
-    found = []
+    found: list[tuple[dict[str, Json], dict[str, Json]]] = []
     for run in Run.every(store):
         stamp, text, took = known.pop(run.id, ("", "", ""))
         now = _stamp(run)
