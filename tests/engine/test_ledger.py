@@ -326,6 +326,35 @@ def test_requests_that_are_repeated_stay_within_what_the_threat_grants(store: St
         assert desk.questions == 15
 
 
+ASKER = """
+import sys
+from pathlib import Path
+from mialang.engine.store import Store
+from tests.engine.test_ledger import asking, run
+from tests.service import Desk
+run(asking(Desk(url=sys.argv[2]), 12, price=0.01), Store(Path(sys.argv[1])))
+"""
+
+
+def test_killed_while_a_request_is_out_that_one_stays_charged_and_those_not_sent_do_not(store: Store) -> None:
+    with serving() as desk:
+        desk.troubles = {2: "hang"}
+        process = subprocess.Popen([sys.executable, "-c", ASKER, store.root, desk.url])
+        end = time.monotonic() + 60
+        while len(desk.requests) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert spent_in(store) == (6, pytest.approx(0.06))
+        desk.troubles = {}
+        failure = run(asking(desk, 12, granted=17, price=0.01), store).failures["ask-0000000004"]
+        assert "raise the threat's `queries` by at least 1" in failure.help
+        assert desk.questions == 6
+        assert run(asking(desk, 12, granted=18, price=0.01), store).failures == {}
+        assert desk.questions == 18
+    assert spent_in(store) == (18, pytest.approx(0.18))
+
+
 def spent_in(store: Store) -> tuple[int, float]:
     """Questions and US dollars in the ledger."""
     path = store.root / "ledger" / "spent.json"
