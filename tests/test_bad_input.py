@@ -342,6 +342,9 @@ def test_a_time_budget_that_is_spent_is_no_pass(tmp_path: Path, store: Path) -> 
     answer = run(spec(victim=TRAINED.replace("epochs = 1", "epochs = 2")) + gate, tmp_path, store)
     assert answer.code == 3
     assert "the time budget was spent" in answer.out
+    counts = re.findall(r"(\d+) (?:nodes were left|nodes computed|known already)", answer.out)
+    (steps,) = re.findall(r"(\d+) nodes, \d+ known", mialang("plan", "audit.mia", folder=tmp_path).out)
+    assert sum(map(int, counts)) == int(steps)  # grants and handles, which compute nothing, are counted nowhere
     assert "INCONCLUSIVE" in answer.out
 
 
@@ -353,6 +356,19 @@ def test_a_time_budget_that_leaves_nothing_measured_is_no_pass_without_a_gate_ei
     )
     assert answer.code == 3
     assert "not measured: utility: the time budget was spent" in answer.out
+
+
+def test_a_time_budget_below_what_other_runs_took_is_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "audit.mia").write_text(spec())
+    assert mialang("run", "audit.mia", "--threads", "1", folder=tmp_path).code == 0
+    (tmp_path / "audit.mia").write_text(spec() + "\nbudget { time = 1 ms }\n")
+    planned = mialang("plan", "audit.mia", "--seed", "7", folder=tmp_path)
+    assert planned.code == 2
+    assert "nodes without an estimate" not in planned.out
+    assert "error[E0701]: the audit would take about" in planned.err
+    assert "its budget is 1 ms" in planned.err
+    screen = mialang("run", "audit.mia", "--seed", "7", "--threads", "1", folder=tmp_path).screen
+    assert screen.index("warning[E0701]: the audit would take about") < screen.index("the time budget was spent")
 
 
 def test_a_store_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:

@@ -89,6 +89,17 @@ def test_a_saved_plan_runs_like_its_spec(audited: tuple[Path, dict[str, Any]], t
     assert json.loads(done.stdout)["measurements"] == verdict["measurements"]
 
 
+@pytest.mark.parametrize("name", ["audit.plan", "audit", "audit.mia"])
+def test_a_plan_is_known_by_what_it_holds_and_not_by_its_name(
+    name: str, audited: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    store, first = audited
+    (tmp_path / name).write_bytes((store / "runs" / first["run"] / "plan.json").read_bytes())
+    done = mialang("run", tmp_path / name, "--store", store, "--threads", "1", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert "0 nodes computed" in done.stderr
+
+
 def test_the_script_makes_the_same_digests(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     store, verdict = audited
     script = tmp_path / "audit.py"
@@ -217,7 +228,7 @@ def test_a_query_budget_is_enforced_while_running(audited: tuple[Path, dict[str,
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     done = mialang("run", tmp_path / "plan.json", "--store", store, "--threads", "1")
     assert done.returncode == 4, done.stdout + done.stderr
-    assert "the budget of 3 questions is spent" in done.stdout
+    assert "this step was counted to ask at most 3 questions, and it asks more" in done.stdout
     events = [json.loads(line) for line in (newest(store) / "events.jsonl").read_text().splitlines()]
     assert {event["node"] for event in events if event["event"] == "failed"} <= set(capped)
     asked = [event["asked"] or 0 for event in events if event["event"] == "finished" and event["node"] in capped]

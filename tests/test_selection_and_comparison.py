@@ -78,8 +78,7 @@ def test_a_saved_plan_keeps_its_selection(folder: Path) -> None:
     ("wanted", "title", "help_"),
     [
         ("utlity", "nothing in this audit is called `utlity`", "did you mean `utility`?"),
-        ("changed:last", "nothing has changed since the run `last`", "leave `--select` out"),
-        ("failed:last", "nothing failed in the run `last`", "leave `--select` out"),
+        ("nope", "nothing in this audit is called `nope`", "there is `"),
         ("failed:tomorrow", "there is no run called `tomorrow`", "the newest run is `"),
     ],
 )
@@ -89,6 +88,32 @@ def test_a_selection_of_nothing_is_refused(folder: Path, command: str, wanted: s
     assert done.code == 2
     assert title.replace("last", last) in done.err
     assert help_ in done.err
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize(
+    ("wanted", "title"),
+    [
+        ("changed:last", "nothing has changed since the run `last`"),
+        ("failed:last", "nothing failed in the run `last`"),
+    ],
+)
+def test_where_an_earlier_run_left_nothing_to_do_that_is_said_and_is_no_error(
+    folder: Path, command: str, wanted: str, title: str
+) -> None:
+    name, before = runs(folder)[1], runs(folder)
+    done = mialang(command, "audit.mia", "--select", wanted.replace("last", name), folder=folder)
+    assert (done.code, done.out) == (0, "")
+    assert title.replace("last", name) in done.err
+    assert "error[" not in done.err
+    assert runs(folder) == before
+
+
+def test_a_node_that_is_in_no_run_is_answered_with_some_that_are(folder: Path) -> None:
+    done = mialang("why", runs(folder)[0], "nope", folder=folder)
+    assert done.code == 2
+    assert "the run has no node `nope`" in done.err
+    assert "nodes are `" in done.err
 
 
 def compared(folder: Path, *more: str) -> Answer:

@@ -67,12 +67,27 @@ def test_a_service_is_audited_and_what_it_cost_is_kept(tmp_path: Path) -> None:
 
 def test_money_that_does_not_suffice_ends_the_step_and_no_later_run_spends_more(tmp_path: Path) -> None:
     with serving() as desk:
-        written(tmp_path, desk.url, cost=0.3)
+        written(tmp_path, desk.url, cost=0.45)  # enough for the attack, and not for what is measured
         for _ in range(2):
             code, screen = run(tmp_path)
             assert code == 4
-            assert "the budget of 0.30 usd is spent" in screen
-        assert desk.questions <= 30
+            assert "the budget of 0.45 usd is spent" in screen
+        assert desk.questions <= 45
+
+
+def test_money_that_cannot_suffice_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    with serving() as desk:
+        written(tmp_path, desk.url, cost=0.3)
+        for command in ("plan", "run"):
+            said = mialang(command, "audit.mia", folder=tmp_path)
+            assert said.code == 2, said.screen
+            assert "the attacks' questions may cost up to 0.40 usd, and the budget is 0.30 usd" in said.err
+        assert desk.requests == []
+        written(tmp_path, desk.url)
+        assert "for up to 0.40 usd" in mialang("plan", "audit.mia", folder=tmp_path).out
+        assert run(tmp_path)[0] not in (2, 4)
+        written(tmp_path, desk.url, cost=0.3)
+        assert run(tmp_path)[0] not in (2, 4)  # what is known is not asked again
 
 
 @pytest.mark.parametrize(

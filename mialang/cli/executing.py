@@ -81,9 +81,9 @@ def executor_for(
 
     try:
         return RayCluster(workers, address, settings.threads, share, device=settings.device)
-    except (ConnectionError, ValueError, RuntimeError, ImportError) as problem:
-        where = f"the Ray cluster at `{address}`" if address else "a Ray cluster on this machine"
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+    except (OSError, ValueError, RuntimeError, ImportError) as problem:
+        where = f"the Ray cluster at `--address {address}`" if address else "a Ray cluster on this machine"
+        reason = getattr(problem, "strerror", None) or (str(problem).splitlines() or [type(problem).__name__])[0]
         refuse(f"{where} cannot be reached: {reason}", "start one with `ray start --head`, or leave out `--address`",
                Exit.BROKEN, CODE)  # fmt: skip
 

@@ -10,7 +10,7 @@ from mialang.cli.console import Exit, refuse, say
 from mialang.cli.kept import record_of
 from mialang.cli.look import RunName
 from mialang.cli.planning import StoreOption
-from mialang.diagnostics import did_you_mean
+from mialang.diagnostics import did_you_mean, listed
 from mialang.meaning.units import duration
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def why(
     )
     if not found:
         words = {word for each in nodes.values() for word in (each.label, each.operator)}
-        refuse(f"the run has no node `{node}`", did_you_mean(node, words | set(nodes)), Exit.SPEC_WRONG, "E0811")
+        labels = [nodes[name].label for name in record.plan.steps_among(nodes)]
+        help_ = did_you_mean(node, words | set(nodes)) or f"nodes are {listed(labels)}"
+        refuse(f"the run has no node `{node}`", help_, Exit.SPEC_WRONG, "E0811")
     for name in found[:MOST]:
         say(explanation_words(explain(record, name), record) + "\n")
     if len(found) > MOST:

@@ -165,7 +165,7 @@ def _opened(given: Path | None, new: Store | None = None) -> Iterator[Store]:
     except StoreError as problem:
         refuse(
             str(problem),
-            "look at it with `mialang store verify`, or choose another with `--store DIR`",
+            problem.help or "look at it with `mialang store verify`, or choose another with `--store DIR`",
             Exit.BROKEN,
             CODE,
         )
@@ -178,7 +178,7 @@ def _run(store: Store, name: str) -> Run:
     try:
         return Run.find(store, name)
     except StoreError as problem:
-        finding, code = no_run(store, name, str(problem)), Exit.SPEC_WRONG
+        finding, code = no_run(store, name, problem), Exit.SPEC_WRONG
     except (ValueError, KeyError, OSError):
         finding, code = damaged_run(name), Exit.BROKEN
     show_findings([finding], sys.stderr)

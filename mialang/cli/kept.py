@@ -12,7 +12,7 @@ from mialang.cli.console import Exit, show_findings, store_folder
 from mialang.diagnostics import Diagnostic, closest, error
 
 if TYPE_CHECKING:
-    from mialang.engine.store import Store
+    from mialang.engine.store import Store, StoreError
     from mialang.report.record import Record
 
 CODE = "E0811"
@@ -28,20 +28,24 @@ def record_of(store: Path | None, name: str) -> Record:
     try:
         return Record.load(keep.readable(), name)
     except StoreError as problem:
-        finding, code = no_run(keep, name, str(problem)), Exit.SPEC_WRONG
+        finding, code = no_run(keep, name, problem), Exit.SPEC_WRONG
     except (ValueError, KeyError, OSError):
         finding, code = damaged_run(name), Exit.BROKEN
     show_findings([finding], sys.stderr)
     raise typer.Exit(code)
 
 
-def no_run(store: Store, name: str, title: str) -> Diagnostic:
-    """The finding where a run is not there; the title says what was found instead."""
+def no_run(store: Store, name: str, problem: StoreError) -> Diagnostic:
+    """The finding where a run is not there; the problem says what was found instead."""
+    if problem.help:
+        return error("E0810", str(problem)).help(problem.help)
     known = sorted(each.name for each in (store.root / "runs").glob("*") if (each / "plan.json").exists())
     if not known and not (store.root / "format").exists():
         finding = error(CODE, f"no run is kept in `{store.root}`")
         return finding.help("`mialang run SPEC` makes one; `--store DIR` looks elsewhere")
-    finding = error(CODE, title)
+    finding = error(CODE, str(problem))
+    if sum(each.startswith(name) for each in known) > 1:
+        return finding.help("write more of the name of one of them; `last` is the newest")
     if near := closest(name, known):
         return finding.help(f"did you mean `{near[0]}`?")
     return finding.help(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from mialang.cli.console import Exit, checked, refuse, say
 from mialang.cli.kept import CODE, RUN_AGAIN, record_of
 from mialang.cli.planning import StoreOption
 from mialang.diagnostics import did_you_mean
+
+if TYPE_CHECKING:
+    from mialang.report.record import Record
 
 RunName = Annotated[str, typer.Argument(help="A run's name, its beginning, or `last`.", metavar="RUN")]
 
@@ -51,10 +54,12 @@ def report(  # noqa: PLR0913 - one per option
             Exit.BROKEN,
             CODE,
         )
-    page = html or (None if sarif or junit else record.run.folder / "report.html")
+    unwritten = ""
     try:
-        if page is not None:
-            write_whole(page, as_page(record, reveal=reveal).encode())
+        if html is not None:
+            write_whole(html, as_page(record, reveal=reveal).encode())
+        elif not sarif and not junit:
+            unwritten = _into_the_run(record, as_page(record, reveal=reveal))
         if sarif is not None:
             write_whole(sarif, json.dumps(as_sarif(record), indent=1).encode())
         if junit is not None:
@@ -63,8 +68,19 @@ def report(  # noqa: PLR0913 - one per option
         refuse(str(problem), "run its spec again: what is missing or damaged is computed anew", Exit.BROKEN, "E0810")
     except OSError as problem:
         refuse(f"the report cannot be written: {problem.strerror}", "choose a place that you may write to", Exit.BROKEN)
-    written = [path for path in (page, sarif, junit) if path is not None]
-    summary_words(record, sys.stdout, ", ".join(map(str, written)))
+    written = [path for path in (html, sarif, junit) if path is not None]
+    summary_words(record, sys.stdout, unwritten or ", ".join(map(str, written)))
+
+
+def _into_the_run(record: Record, page: str) -> str:
+    """Keep the page with its run; in words, why that cannot be, for a store that may only be read can still be shown."""
+    from mialang.engine.files import write_whole  # noqa: PLC0415
+
+    try:
+        write_whole(record.run.folder / "report.html", page.encode())
+    except OSError as problem:
+        return f"not written, for the store cannot be written ({problem.strerror}); `--html FILE` puts it elsewhere"
+    return ""
 
 
 def attacks(

@@ -11,18 +11,23 @@ import typer
 
 from mialang.cli.console import Exit, checked, count_words, refuse, say, show_findings, store_folder, write_text
 from mialang.cli.selecting import SelectOption, selected
-from mialang.cli.usage import choice, whole
+from mialang.cli.usage import choice, folder, whole
 from mialang.cli.writing import Settings
 from mialang.diagnostics.render import as_json as finding_json
 
 if TYPE_CHECKING:
+    from mialang.engine.store import Store
     from mialang.engine.work import Settings as WorkSettings
+    from mialang.plan.cost import Cost
     from mialang.plan.model import Plan
 
 Spec = Annotated[Path, typer.Argument(help="A `.mia` file.", metavar="SPEC", readable=False)]
 Seed = Annotated[int, typer.Option("--seed", help="The root of all seeds.", parser=whole(0), metavar="N")]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", help="The store; default MIALANG_STORE or .mialang/.", metavar="DIR")
+    Path | None,
+    typer.Option(
+        "--store", help="The store; default MIALANG_STORE or .mialang/.", parser=folder("--store"), metavar="DIR"
+    ),
 ]
 
 
@@ -77,6 +82,16 @@ def _sizes(plan: Plan, store: Path | None, work: WorkSettings | None) -> dict[st
         return {}
 
 
+def cost_of(plan: Plan, keep: Store) -> tuple[Cost, frozenset[str]]:
+    """What a plan will cost, by what the store knows: its own nodes first, else what operators took in any run; and what is known."""
+    from mialang.engine.index import operator_seconds  # noqa: PLC0415
+    from mialang.engine.schedule import known_nodes  # noqa: PLC0415
+    from mialang.plan.cost import estimate  # noqa: PLC0415
+
+    cached, measured = known_nodes(plan, keep)
+    return estimate(plan, cached, {**operator_seconds(keep), **measured}), cached
+
+
 def plan(  # noqa: PLR0913 - what the command can be told
     spec: Spec,
     out: Annotated[
@@ -93,18 +108,16 @@ def plan(  # noqa: PLR0913 - what the command can be told
     where the spec is wrong or the estimate exceeds the spec's budget.
     """
     from mialang.cli.words import plan_words  # noqa: PLC0415
-    from mialang.engine.schedule import known_nodes  # noqa: PLC0415
     from mialang.engine.store import Store, StoreError  # noqa: PLC0415
-    from mialang.plan.cost import estimate, within_budget  # noqa: PLC0415
+    from mialang.plan.cost import within_budget  # noqa: PLC0415
     from mialang.plan.emit import as_json  # noqa: PLC0415
 
     try:
         keep = Store(store_folder(store)).readable()
     except StoreError as problem:
-        refuse(str(problem), "choose another store with `--store DIR`", Exit.BROKEN, "E0810")
+        refuse(str(problem), problem.help or "choose another store with `--store DIR`", Exit.BROKEN, "E0810")
     made = selected(planned(spec, settings, seed, store), select, store)
-    cached, measured = known_nodes(made, keep)
-    cost = estimate(made, cached, measured)
+    cost, cached = cost_of(made, keep)
     say(plan_words(made, cost, cached))
     if out is not None:
         write_text(out, as_json(made))

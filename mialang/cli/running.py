@@ -6,22 +6,24 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from mialang.cli.console import STATUS, Exit, Format, read_source, refuse, say, show_findings, store_folder
 from mialang.cli.executing import AddressOption, OnOption, Place, ShareOption, WorkersOption, executor_for, stoppable
 from mialang.cli.isolating import IsolateOption, Isolation, look_for_boundary
-from mialang.cli.planning import Seed, StoreOption, planned
+from mialang.cli.planning import Seed, StoreOption, cost_of, planned
 from mialang.cli.selecting import SelectOption, selected
 from mialang.cli.usage import whole
 from mialang.cli.working import DeviceOption, Transcript, TranscriptOption, device_here
 from mialang.cli.writing import Output, Settings
 
 LARGEST_PLAN = 1_000_000_000  # bytes
+HEAD = 4096  # bytes that tell a plan from a spec
 
 if TYPE_CHECKING:
+    from mialang.engine.store import Store
     from mialang.engine.work import Settings as WorkSettings
     from mialang.plan.model import Plan
 
@@ -78,12 +80,13 @@ def run(  # noqa: PLR0913 - one per option
     plan = selected(_plan_of(spec, settings, seed, store, work), select, store)
     look_for_boundary(plan, work, people)
     keep = Store(store_folder(store))
-    executor = executor_for(on, workers, address, share, work)
     try:
         keep.prepare()
+        _within_budget(plan, keep, people)
+        executor = executor_for(on, workers, address, share, work)
         run_ = Run.begin(keep, plan)
     except StoreError as problem:
-        refuse(str(problem), "choose another place with `--store DIR`", Exit.BROKEN, "E0810")
+        refuse(str(problem), problem.help or "choose another place with `--store DIR`", Exit.BROKEN, "E0810")
     try:
         with shown_progress(plan, people) as listener, stoppable(executor, listener, people):
             perform(run_, plan, keep, executor, work, listener)
@@ -99,11 +102,25 @@ def run(  # noqa: PLR0913 - one per option
     raise typer.Exit(STATUS[record.verdict.status])
 
 
+def _within_budget(plan: Plan, keep: Store, people: TextIO) -> None:
+    """Say where the budget will not do, before anything is done; end where it is one of money."""
+    from mialang.plan.cost import within_budget  # noqa: PLC0415
+
+    if plan.budget.seconds is None and plan.budget.usd is None:
+        return
+    cost, _ = cost_of(plan, keep)
+    findings = within_budget(plan, cost, running=True)
+    stops = any(finding.is_error for finding in findings)
+    show_findings(findings, sys.stderr if stops else people)
+    if stops:
+        raise typer.Exit(Exit.SPEC_WRONG)
+
+
 def _plan_of(spec: Path, settings: list[str], seed: int, store: Path | None, work: WorkSettings) -> Plan:
     from mialang.plan.emit import read_plan  # noqa: PLC0415
     from mialang.plan.flow import prove_flow  # noqa: PLC0415
 
-    if spec.suffix != ".json":
+    if not _is_plan(spec):
         return planned(spec, settings, seed, store, work)
     source, problem = read_source(spec, LARGEST_PLAN)
     if source is None:
@@ -118,6 +135,21 @@ def _plan_of(spec: Path, settings: list[str], seed: int, store: Path | None, wor
         show_findings(findings, sys.stderr)
         raise typer.Exit(Exit.SPEC_WRONG)
     return plan
+
+
+def _is_plan(path: Path) -> bool:
+    """Whether a file is to be read as a plan: it is called one, or begins like one."""
+    from mialang.plan.emit import begins_a_plan  # noqa: PLC0415
+
+    if path.suffix == ".json":
+        return True
+    try:
+        if not path.is_file():  # what comes through a pipe comes once
+            return False
+        with path.open("rb") as file:
+            return begins_a_plan(file.read(HEAD))
+    except OSError:
+        return False
 
 
 def trusted_here() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mialang.cli.console import Exit, show_findings, store_folder
+from mialang.cli.console import Exit, say, show_findings, store_folder
 from mialang.cli.kept import damaged_run, no_run
 from mialang.diagnostics import Diagnostic
 
@@ -28,10 +28,14 @@ SelectOption = Annotated[
 
 
 def selected(plan: Plan, wanted: list[str], store: Path | None) -> Plan:
-    """Mark what is wanted of a plan; end where an expression selects nothing."""
+    """Mark what is wanted of a plan, and end where nothing is: with 0 where an earlier run left nothing to do."""
     from mialang.plan.selection import select  # noqa: PLC0415
 
     made, findings = select(plan, wanted, lambda name: _past(store_folder(store), name))
+    if findings and not any(finding.is_error for finding in findings):
+        for finding in findings:
+            say("; ".join((finding.title, *finding.helps)), sys.stderr)
+        raise typer.Exit(Exit.PASS)
     if findings:
         show_findings(findings, sys.stderr)
         raise typer.Exit(Exit.SPEC_WRONG)
@@ -49,7 +53,7 @@ def _past(folder: Path, name: str) -> Past | Diagnostic:
         run = Run.find(store.readable(), name)
         nodes, outcome = run.plan().nodes, run.outcome()
     except StoreError as problem:
-        return no_run(store, name, str(problem))
+        return no_run(store, name, problem)
     except (ValueError, KeyError, OSError):
         return damaged_run(name)
     made = outcome.get("nodes", {})

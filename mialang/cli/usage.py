@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
@@ -56,6 +57,17 @@ def whole(least: int) -> Callable[[str | int], int]:
                 f"`{text}` is no whole number of at least {least}", f"write for example `{max(least, 4)}`"
             )
         return number
+
+    return read
+
+
+def folder(option: str) -> Callable[[str | Path], Path]:
+    """A reader of folders, which have names: an empty one would be the working directory."""
+
+    def read(text: str | Path) -> Path:
+        if not str(text).strip():
+            raise UnusableError("the name of a folder is empty", f"write `{option} DIR`, or leave `{option}` out")
+        return Path(text)
 
     return read
 

@@ -48,7 +48,8 @@ def plan_words(plan: Plan, cost: Cost, cached: frozenset[str] = frozenset()) -> 
             f"the selection rests on {shown}, neither selected nor known: put a `+` in front to select that too"
         )
     if cost.queries:
-        lines.append(f"questions to targets that count them: up to {cost.queries:,}")
+        paid = f", for up to {cost.usd:,.2f} usd" if cost.usd else ""
+        lines.append(f"questions to targets that count them: up to {cost.queries:,}{paid}")
     if cost.unknown and not cost.seconds:
         lines.append(f"time: {cost.unknown} nodes have no estimate yet; a run leaves one")
     else:
@@ -84,7 +85,7 @@ def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
     nodes = record.outcome.get("nodes", {})
     cached = sum(each["cached"] for each in nodes.values())
     seconds = float(record.outcome.get("seconds", 0))
-    if left := record.outcome.get("unfinished"):
+    if left := record.plan.steps_among(record.outcome.get("unfinished", ())):
         say(
             f"\n{len(left)} nodes were left undone: the time budget was spent. Running again goes on from here.", stream
         )

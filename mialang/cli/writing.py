@@ -145,13 +145,17 @@ STARTER = "quickstart.mia"
 def init(
     path: Annotated[Path, typer.Argument(help="The spec to write.", metavar="SPEC")] = Path("audit.mia"),
 ) -> None:
-    """Write a first spec, and keep the store out of version control.
+    """Write a first spec, and keep the store out of version control. A name without an ending gets `.mia`.
 
     The spec is the quickstart: an audit of a digit classifier that runs in a minute or two. `.mialang/`, the store, is
     added to the working directory's `.gitignore`, since it will hold private records and what was recovered of them.
     """
     from mialang.meaning.library import starter_spec  # noqa: PLC0415
 
+    if path.is_dir():
+        refuse(f"`{path}` is a folder", f"name the spec in it: `mialang init {path / 'audit.mia'}`")
+    if not path.suffix:
+        path = path.with_suffix(".mia")  # what specs are known by
     if path.exists():
         refuse(f"`{path}` exists already", "choose another name: `mialang init NAME.mia`")
     write_text(path, starter_spec())

@@ -34,6 +34,12 @@ def closest(word: str, known: Iterable[str], most: int = 1, alike: float = ALIKE
     return [candidate for _, candidate in sorted(scored)[:most]]
 
 
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """Names one after another, each once, the first few of many."""
+    known = list(dict.fromkeys(names))
+    return ", ".join(f"`{name}`" for name in known[:most]) + (", …" if len(known) > most else "")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a help line for an unknown word: the nearest known one, or the short list of all, or nothing."""
     known = sorted(set(known))

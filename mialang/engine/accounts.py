@@ -44,19 +44,26 @@ class Account:
         """Wait until the service may be asked again."""
         self.ledger.turn(service, every)
 
-    def charge(self, usd: float) -> None:
-        """Pay before anything is asked.
+    def charge(self, questions: int, usd: float) -> None:
+        """Pay for a request, in questions and US dollars, before it is sent.
 
         Raises:
-            RefusedError: the budget does not allow it.
+            RefusedError: the threat or the budget does not allow it; nothing is charged.
         """
-        self.ledger.pay(usd)
+        self.ledger.spend(questions, usd)
         self._paid = usd
         self.requests += 1
 
+    def withdraw(self, questions: int) -> None:
+        """Take back the last request, which never left, with what was paid for it."""
+        self.ledger.give_back(questions, self._paid)
+        self._paid = 0.0
+        self.requests -= 1
+
     def settle(self, usd: float) -> None:
         """Take back what was paid too much."""
-        self.ledger.settle(usd)
+        if usd > 0:
+            self.ledger.give_back(0, usd)
 
     def record(self, entry: Mapping[str, Json], sent: bytes, received: bytes) -> None:
         """Write down a request.

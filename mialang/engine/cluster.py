@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import threading
 from collections.abc import Collection, Iterator
@@ -20,7 +21,27 @@ from mialang.engine.store import Action, Store
 from mialang.engine.work import Job
 from mialang.engine.workers import GPU, LOOK, Message, Task, again, attempt, cores, take
 
+PATIENCE = 5.0  # seconds that an address may take to be there; Ray itself would wait for minutes
 ASK = 1.0  # seconds between two questions of a worker whether to stop
+
+
+def reach(address: str) -> None:
+    """Look whether anybody listens at the address of a cluster: `host:port` or `ray://host:port`; `auto` and `local` are none.
+
+    Raises:
+        ValueError: it is no such address.
+        OSError: nobody listens there, or not within a few seconds.
+    """
+    scheme, _, _ = address.rpartition("://")
+    if address in ("auto", "local") or scheme not in ("", "ray"):
+        return
+    host, _, port = address.removeprefix("ray://").partition("/")[0].rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("an address is HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+    except TimeoutError as problem:
+        raise TimeoutError(f"nobody answers within {PATIENCE:g} s") from problem
 
 
 class RayCluster:
@@ -36,6 +57,10 @@ class RayCluster:
     Attributes:
         slots: how many jobs at once.
         about: how jobs are run, for the run's record.
+
+    Raises:
+        OSError: nobody listens at the address.
+        ValueError: it is no address.
     """
 
     def __init__(  # noqa: PLR0913 - what a cluster is described by
@@ -47,6 +72,8 @@ class RayCluster:
         stop: Stop | None = None,
         device: str = "cpu",
     ) -> None:
+        if address:
+            reach(address)
         ray: Any = import_module("ray")  # an extra
         self.stop = stop or Stop()
         self._ray = ray
@@ -63,7 +90,7 @@ class RayCluster:
             # A machine has room for as many workers as it was asked for, whatever it has of cores.
             room = {} if address else {"num_cpus": self.threads * (workers or max(1, here // self.threads))}
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            ray.init(address=address, include_dashboard=None if address else False, log_to_driver=False,
+            ray.init(address=address or "local", include_dashboard=None if address else False, log_to_driver=False,
                      logging_level="ERROR", **room)  # fmt: skip
         self._gpus = 1.0 if device.startswith(GPU) else 0.0
         total = ray.cluster_resources()

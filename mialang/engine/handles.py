@@ -40,12 +40,9 @@ class Answers(Protocol):
 
 
 class Ledger(Protocol):
-    """A count that outlives the process."""
+    """A count that outlives the process; whoever sends a request writes it down there first."""
 
     asked: int
-
-    def ask(self, questions: int) -> None:
-        """Write down that questions are about to be asked."""
 
 
 class RefusedError(OperatorError):
@@ -57,46 +54,62 @@ class Meter:
     """How many questions were asked and refused on behalf of one node.
 
     Attributes:
-        cap: how many may be asked; None where nobody counts.
-        ledger: keeps the count for services, which have answered whatever became of the answer: what an earlier, interrupted
-            execution asked is counted as well, before it is asked.
+        cap: how many this step needs at most; None where nobody counts.
+        granted: how many the threat grants it; None where that is the same.
+        ledger: the count for services, which have answered whatever became of the answer: what interrupted executions and
+            repeated requests asked counts as well, against what is granted.
     """
 
     cap: int | None = None
+    granted: int | None = None
     asked: int = 0
     refused: int = 0
     by_observable: dict[str, int] = field(default_factory=dict)
     ledger: Ledger | None = None
 
     @property
-    def spent(self) -> int:
-        """How many of those that may be asked were."""
-        return self.asked if self.ledger is None else self.ledger.asked
+    def most(self) -> int | None:
+        """How many may be asked in all, over all executions."""
+        return self.cap if self.granted is None else self.granted
 
     @property
     def remaining(self) -> int | None:
         """How many may still be asked."""
-        return None if self.cap is None else self.cap - self.spent
+        if self.cap is None or self.most is None:
+            return None
+        here = self.cap - self.asked
+        return here if self.ledger is None else max(0, min(here, self.most - self.ledger.asked))
 
     def count(self, name: str, rows: int) -> None:
         """Count a question of some rows, or refuse it.
 
         Raises:
-            RefusedError: it would go beyond the cap.
+            RefusedError: it would go beyond what the step needs, or beyond what the threat grants.
         """
-        if self.cap is not None and self.spent + rows > self.cap:
-            self.refused += rows
-            before = self.spent - self.asked
-            lost = f", {before:,} of them before this step was interrupted" if before else ""
-            raise RefusedError(
-                f"the budget of {self.cap:,} questions is spent",
-                note=f"{self.spent:,} were asked{lost}; this question has {rows:,} rows",
-                help="raise the threat's `queries`, or lower steps, starts or `at_most`",
-            )
-        if self.ledger is not None:
-            self.ledger.ask(rows)
+        if self.cap is not None and self.most is not None:
+            before = max(0, self.ledger.asked - self.asked) if self.ledger is not None else 0
+            if self.asked + rows > self.cap or before + self.asked + rows > self.most:
+                self.refused += rows
+                raise self._refusal(self.cap, self.most, before, rows)
         self.asked += rows
         self.by_observable[name] = self.by_observable.get(name, 0) + rows
+
+    def _refusal(self, cap: int, most: int, before: int, rows: int) -> RefusedError:
+        """Why a question of some rows is refused, after as many questions of executions and requests that came to nothing."""
+        asked = before + self.asked
+        if asked + rows <= most:
+            return RefusedError(
+                f"this step was counted to ask at most {cap:,} questions, and it asks more",
+                note=f"{self.asked:,} were asked; this question has {rows:,} rows; the threat grants {most:,}",
+                help="raise the `queries` that its operator declares, or lower its steps, starts or `at_most`",
+            )
+        lost = f", {before:,} of them by executions or requests that came to nothing" if before else ""
+        lacking = max(asked + rows, before + cap) - most
+        return RefusedError(
+            f"the {most:,} questions that the threat grants this step do not suffice",
+            note=f"{asked:,} were asked{lost}; this question has {rows:,} rows",
+            help=f"raise the threat's `queries` by at least {lacking:,}, or lower steps, starts or `at_most`",
+        )
 
 
 def answering(  # noqa: PLR0913 - everything that decides an answer

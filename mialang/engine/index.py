@@ -7,22 +7,39 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from mialang.engine.runs import Run
 from mialang.engine.store import Store
-from mialang.engine.upkeep import summary
+from mialang.engine.upkeep import durations, summary
 
 Json = Any
-SCHEMA = 1
+SCHEMA = 2
 NAME = "index.sqlite"
-TABLE = "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, stamp TEXT NOT NULL, summary TEXT NOT NULL)"
+TABLE = "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, stamp TEXT NOT NULL, summary TEXT NOT NULL, took TEXT NOT NULL)"
 
 
 def summaries(store: Store) -> list[dict[str, Json]]:
     """A line about every run of a store, oldest first; of runs that cannot be read, only that."""
+    return [line for line, _ in _runs(store)]
+
+
+def operator_seconds(store: Store) -> dict[str, float]:
+    """Mean seconds that a node of each operator took, over all runs of a store that came to their end."""
+    counts: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    for _, took in _runs(store):
+        for name, (count, total) in took.items():
+            counts[name] += count
+            seconds[name] += total
+    return {name: seconds[name] / count for name, count in counts.items()}
+
+
+def _runs(store: Store) -> list[tuple[dict[str, Json], dict[str, Json]]]:
+    """Of every run a line, and how many nodes of each operator it computed in how many seconds."""
     path = store.root / NAME
     for _ in range(2):
         try:
@@ -50,21 +67,22 @@ def _opened(path: Path) -> sqlite3.Connection:
     return index
 
 
-def _looked_up(store: Store, index: sqlite3.Connection) -> list[dict[str, Json]]:
-    known = {run: (stamp, text) for run, stamp, text in index.execute("SELECT run, stamp, summary FROM runs")}
-    found = []
+def _looked_up(store: Store, index: sqlite3.Connection) -> list[tuple[dict[str, Json], dict[str, Json]]]:
+    known = {run: rest for run, *rest in index.execute("SELECT run, stamp, summary, took FROM runs")}
+    found: list[tuple[dict[str, Json], dict[str, Json]]] = []
     for run in Run.every(store):
-        stamp, text = known.pop(run.id, ("", ""))
+        stamp, text, took = known.pop(run.id, ("", "", ""))
         now = _stamp(run)
         if stamp != now:
             try:
-                text = json.dumps(summary(run))
+                plan = run.plan()
+                text, took = json.dumps(summary(run, plan)), json.dumps(durations(run, plan, store))
             except (ValueError, KeyError, OSError):
-                found.append({"run": run.id, "spec": "?", "status": "damaged", "seconds": None, "nodes": 0, "cached": 0,
-                              "failed": 0, "bytes": 0})  # fmt: skip
+                found.append(({"run": run.id, "spec": "?", "status": "damaged", "seconds": None, "nodes": 0, "cached": 0,
+                               "failed": 0, "bytes": 0}, {}))  # fmt: skip
                 continue
-            index.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (run.id, now, text))
-        found.append(json.loads(text))
+            index.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (run.id, now, text, took))
+        found.append((json.loads(text), json.loads(took)))
     index.executemany("DELETE FROM runs WHERE run = ?", [(run,) for run in known])
     return found
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from mialang.engine.files import make_folder, only_one
 from mialang.engine.handles import RefusedError
-from mialang.engine.store import Store, StoreError, value_digest
+from mialang.engine.store import Store, value_digest
 from mialang.plan.model import canonical, structure_of
 
 Json = Any
@@ -66,14 +66,29 @@ class Ledger:
         store: where it is kept.
         key: what the node is.
         node: its name in the plan.
-        purse: the budget that it draws on; None = no limit.
+        purse: the budget of money that it draws on; None = no limit.
+        granted: how many questions the threat grants it in all; None = no limit.
+        need: how many of these one execution asks at most.
 
     Attributes:
         asked: questions so far, in this process and in earlier ones.
         usd: what they cost.
+
+    Raises:
+        RefusedError: what was spent cannot be read.
     """
 
-    def __init__(self, store: Store, key: str, node: str, purse: Purse | None = None) -> None:
+    def __init__(  # noqa: PLR0913 - a node, and what limits it
+        self,
+        store: Store,
+        key: str,
+        node: str,
+        purse: Purse | None = None,
+        granted: int | None = None,
+        need: int | None = None,
+    ) -> None:
+        self._granted = granted
+        self._need = need
         self._store = store
         self._key = key
         self._node = structure_of(node)
@@ -85,25 +100,27 @@ class Ledger:
         self.asked = int(own.get("asked", 0))
         self.usd = float(own.get("usd", 0.0))
 
-    def ask(self, questions: int) -> None:
-        """Write down that questions are about to be asked.
+    def spend(self, questions: int, usd: float) -> None:
+        """Write down that questions are about to be asked and paid, both or neither.
+
+        Args:
+            questions: how many.
+            usd: what they cost at most, in US dollars.
 
         Raises:
+            RefusedError: it would go beyond what the threat grants, or beyond the budget of money.
             UnwritableError: it cannot be written down, and so nothing may be asked.
         """
         with self._alone():
-            self._add(questions, 0.0)
-
-    def pay(self, usd: float) -> None:
-        """Write down that something is about to be paid.
-
-        Raises:
-            RefusedError: it would go beyond the budget.
-        """
-        if usd <= 0:
-            return
-        with self._alone():
-            if self._purse is not None:
+            own = self._spent().get(self._key, {"asked": 0})
+            if self._granted is not None and own["asked"] + questions > self._granted:
+                lacking = own["asked"] + max(questions, self._need or 0) - self._granted
+                raise RefusedError(
+                    f"the threat's `queries` grant this step {self._granted:,} questions, and {own['asked']:,} were asked",
+                    note=f"another request has {questions:,}; what a service may have received counts, answered or not",
+                    help=f"raise the threat's `queries` by at least {lacking:,}: the step then asks anew",
+                )
+            if self._purse is not None and usd > 0:
                 before = self._total()
                 if before + usd > self._purse.usd + 1e-9:
                     raise RefusedError(
@@ -111,13 +128,12 @@ class Ledger:
                         note=f"{before:,.4f} usd were paid by this audit so far, earlier runs included; this request costs up to {usd:,.4f}",
                         help="raise `budget { cost = … }`, or lower steps, starts, records or repeats",
                     )
-            self._add(0, usd)
+            self._add(questions, usd)
 
-    def settle(self, usd: float) -> None:
-        """Take back what was paid too much."""
-        if usd > 0:
-            with self._alone():
-                self._add(0, -usd)
+    def give_back(self, questions: int, usd: float) -> None:
+        """Take back what was paid too much, and questions that never left."""
+        with self._alone():
+            self._add(-questions, -usd)
 
     def turn(self, service: str, every: float) -> None:
         """Wait until a service may be asked again, whoever asks it."""
@@ -131,7 +147,7 @@ class Ledger:
     def _add(self, questions: int, usd: float) -> None:
         spent = self._spent()
         own = spent.setdefault(self._key, {"node": self._node, "asked": 0, "usd": 0.0})
-        own["asked"] += questions
+        own["asked"] = max(0, own["asked"] + questions)
         own["usd"] = max(0.0, own["usd"] + usd)
         self._store.write(_folder(self._store) / "spent.json", canonical(spent))
         self.asked, self.usd = own["asked"], own["usd"]
@@ -150,8 +166,10 @@ class Ledger:
         except FileNotFoundError:
             return otherwise
         except (OSError, ValueError) as problem:
-            raise StoreError(
-                f"the ledger `{path}` cannot be read, and what was spent is not guessed: {problem}"
+            raise RefusedError(
+                f"the ledger `{path}` cannot be read, and what was spent is not guessed",
+                note=str(problem),
+                help="bring it back from a copy, or use a fresh store, which counts anew: `--store DIR`",
             ) from problem
 
     @contextmanager

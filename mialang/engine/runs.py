@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mialang.diagnostics import listed
 from mialang.engine.events import EventLog, Listener, fan_out
 from mialang.engine.executors import Executor
 from mialang.engine.files import sync_folder
@@ -78,7 +79,7 @@ class Run:
             return cls(runs[0].name, runs[0])
         if not runs:
             raise StoreError(f"there is no run called `{name}` in `{store.root}`")
-        raise StoreError(f"several runs begin with `{name}`: {', '.join(each.name for each in runs[:5])}")
+        raise StoreError(f"{len(runs)} runs begin with `{name}`: {listed(each.name for each in runs)}")
 
     def plan(self) -> Plan:
         """The plan that was run."""
@@ -105,7 +106,13 @@ def perform(  # noqa: PLR0913 - the parts of a run
     """Run a plan; events go to the run's log and to the listener."""
     with store.used(), EventLog(run.folder / "events.jsonl") as log:
         tell = fan_out(log, listener)
-        tell("run started", run=run.id, nodes=len(plan.nodes), settings=asdict(settings), **executor.about)
+        tell(
+            "run started",
+            run=run.id,
+            nodes=len(plan.steps_among(plan.nodes)),
+            settings=asdict(settings),
+            **executor.about,
+        )
         started = time.perf_counter()
         try:
             outcome = Schedule(plan, store, executor, tell, settings).run()
@@ -115,7 +122,7 @@ def perform(  # noqa: PLR0913 - the parts of a run
             raise
         seconds = time.perf_counter() - started
         tell("run ended", run=run.id, seconds=round(seconds, 3), computed=len(outcome.actions) - len(outcome.cached),
-             cached=len(outcome.cached), failed=len(outcome.failures), skipped=len(outcome.skipped), unfinished=len(outcome.unfinished))  # fmt: skip
+             cached=len(outcome.cached), failed=len(outcome.failures), skipped=len(plan.steps_among(outcome.skipped)), unfinished=len(plan.steps_among(outcome.unfinished)))  # fmt: skip
     store.write(run.folder / "outcome.json", canonical(_as_json(outcome, seconds)))
     return outcome
 

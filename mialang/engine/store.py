@@ -35,7 +35,19 @@ class Look(Protocol):
 
 
 class StoreError(Exception):
-    """The store cannot be used: something is missing or damaged, or a newer version made it."""
+    """The store cannot be used: something is missing or damaged, or a newer version made it.
+
+    Attributes:
+        help: the next step; empty where it depends on what was wanted.
+    """
+
+    help = ""
+
+
+class NewerStoreError(StoreError):
+    """A newer version made the store, or its version cannot be told."""
+
+    help = "use the mialang that made it, or one as new, or choose another store with `--store DIR`"
 
 
 class UnwritableError(StoreError):
@@ -109,14 +121,14 @@ class Store:
         """The store itself, once it is known that this version can read it.
 
         Raises:
-            StoreError: a newer version made it.
+            NewerStoreError: a newer version made it.
         """
         try:
             text = (self.root / "format").read_text().strip()
         except OSError:
             return self
         if not text.isdigit() or int(text) > FORMAT:
-            raise StoreError(
+            raise NewerStoreError(
                 f"the store `{self.root}` is of format {text or 'unknown'}, and this mialang knows up to {FORMAT}"
             )
         return self

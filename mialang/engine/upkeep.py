@@ -14,6 +14,7 @@ from typing import Any
 from mialang.engine.runs import Run
 from mialang.engine.schedule import keys_of
 from mialang.engine.store import Store, StoreError
+from mialang.plan.model import Plan
 
 Json = Any
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -138,7 +139,7 @@ def sizes(store: Store) -> dict[str, tuple[int, int]]:
     return found
 
 
-def summary(run: Run) -> dict[str, Json]:
+def summary(run: Run, plan: Plan) -> dict[str, Json]:
     """A run in a line: what was audited, how it ended."""
     outcome = run.outcome()
     verdict: Json = {}
@@ -147,7 +148,7 @@ def summary(run: Run) -> dict[str, Json]:
     nodes = outcome.get("nodes", {})
     return {
         "run": run.id,
-        "spec": run.plan().spec_name,
+        "spec": plan.spec_name,
         "status": verdict.get("status") if outcome else "interrupted",
         "seconds": outcome.get("seconds"),
         "nodes": len(nodes),
@@ -155,3 +156,20 @@ def summary(run: Run) -> dict[str, Json]:
         "failed": len(outcome.get("failures", {})),
         "bytes": sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file()),
     }
+
+
+def durations(run: Run, plan: Plan, store: Store) -> dict[str, tuple[int, float]]:
+    """By operator, how many nodes a run computed, and their seconds together; empty for a run that never ended.
+
+    Raises:
+        ValueError: the outcome cannot be read.
+        KeyError: the outcome is of another plan.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    for name, made in run.outcome().get("nodes", {}).items():
+        action = None if made["cached"] else store.read(made["key"])[0]
+        if action is not None and "seconds" in action.evidence:
+            operator = plan.nodes[name].operator
+            count, seconds = found.get(operator, (0, 0.0))
+            found[operator] = (count + 1, seconds + float(action.evidence["seconds"]))
+    return found

@@ -365,7 +365,7 @@ class Binding:
     def __init__(self, job: Job, run: Any) -> None:
         self.job = job
         self.run = run
-        self.meter = Meter(job.node.queries)
+        self.meter = Meter(job.node.queries, job.node.granted)
         self.handles: dict[str, Handle] = {}  # one per model, so that terms share the answers they ask for
         self.answers: list[Any] = []  # of targets behind their defenses
         self.account: Account | None = None  # of a step that asks a service
@@ -436,7 +436,8 @@ class Binding:
             return model
         if self.account is None:
             store, job = Store(self.job.store), self.job
-            ledger = Ledger(store, job.key, job.node.id, job.settings.purse)
+            purse, meter = job.settings.purse, self.meter
+            ledger = Ledger(store, job.key, job.node.id, purse, meter.most, meter.cap)
             self.account = Account(store, job.key, job.node.id, ledger, job.settings.transcript)
         return model.connect(self.account)
 

@@ -103,9 +103,11 @@ class Run:
         if found is not None:
             self.files[names] = found.resolve()
             return found
-        where = ", ".join(f"`{place}`" for place in data_folders(self.data)[:-1])
+        *given, here = (f"`{folder.absolute()}`" for folder in data_folders(self.data))
+        where = f"{', '.join(given)} and the working directory {here}" if given else f"the working directory {here}"
+        absolute = all(Path(name).is_absolute() for name in names)
         raise OperatorError(
             f"no file `{names[0]}`",
-            note=f"looked in {where} and the working directory" if where else "no data directory is set",
+            note="" if absolute else f"looked in {where}" + ("" if given else "; no data directory is set"),
             help="name the directory that holds it with `--data DIR` or the environment variable MIALANG_DATA",
         )

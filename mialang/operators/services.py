@@ -6,6 +6,8 @@ import hashlib
 import json
 import math
 import os
+import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -22,6 +24,11 @@ from mialang.operators.errors import OperatorError
 from mialang.operators.run import Json
 
 AGAIN = (408, 425, 429, 500, 502, 503, 504)  # what a service says that may say something else a little later
+NEVER_LEFT = (
+    ConnectionRefusedError,
+    socket.gaierror,
+    ssl.SSLCertVerificationError,
+)  # before anything of a request is sent
 LARGEST = 2**28  # bytes of an answer that are read
 LONGEST_WAIT = 300.0  # seconds between two attempts
 SHOWN = 160  # characters of a service's own words that are shown
@@ -56,7 +63,13 @@ class Connection:
     @property
     def place(self) -> str:
         """Host and port, for messages."""
-        return urlsplit(self.url).netloc or self.url
+        return urlsplit(self.url).netloc.rpartition("@")[2] or self.url
+
+    @property
+    def address(self) -> str:
+        """The url for messages, without what may be secret in it: a name with a password, a query."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=self.place, query="", fragment="").geturl()
 
 
 def http(
@@ -89,8 +102,11 @@ class Account(Protocol):
     def turn(self, service: str, every: float) -> None:
         """Wait until the service may be asked again, if it may be asked once in so many seconds."""
 
-    def charge(self, usd: float) -> None:
-        """Pay, before anything is asked. May refuse, and then nothing is asked."""
+    def charge(self, questions: int, usd: float) -> None:
+        """Pay for a request, before it is sent. May refuse, and then nothing is charged and nothing sent."""
+
+    def withdraw(self, questions: int) -> None:
+        """Take back the last request, which never left."""
 
     def settle(self, usd: float) -> None:
         """Take back what was paid too much."""
@@ -111,8 +127,11 @@ class Nobody:
         time.sleep(max(0.0, self._next - now))
         self._next = max(now, self._next) + every
 
-    def charge(self, usd: float) -> None:
+    def charge(self, questions: int, usd: float) -> None:
         """Pay."""
+
+    def withdraw(self, questions: int) -> None:
+        """Take nothing back."""
 
     def settle(self, usd: float) -> None:
         """Take nothing back."""
@@ -248,24 +267,40 @@ class _Reply:
     after: float
 
 
+class _NeverLeftError(Exception):
+    """A request that was not sent, for sure: there was nobody to send it to."""
+
+
 def exchanged(connection: Connection, account: Account, body: Json, n: int, name: str, tokens: int = 0) -> Json:
     """Send a request, again where the service is busy or broken, and return what comes back as JSON.
 
     Every attempt is paid before it is made, answered or not, at the price of the most tokens that it can cost (a token is a
-    byte at least); what an answer says that it cost less is taken back.
+    byte at least); what an answer says that it cost less is taken back, and so is an attempt that never left.
 
     Raises:
         OperatorError: the service does not answer, refuses, or answers what is no JSON.
     """
+    headers = _headers(connection)  # whoever lacks the key pays nothing
     sent = json.dumps(body).encode()
     most = connection.price * n + connection.token_price * (len(sent) + tokens) / 1000
     why = ""
     for attempt in range(connection.attempts):
         if connection.rate:
             account.turn(connection.url, 60.0 / connection.rate)
-        account.charge(most)
+        try:
+            account.charge(n, most)
+        except OperatorError as problem:
+            if not why:
+                raise
+            note = f"the service at {connection.address} was to be asked again, since {why}; {problem.note}"
+            raise type(problem)(problem.title, note=note, help=problem.help) from problem
         began = time.monotonic()
-        reply, why = _sent(connection, sent)
+        reply: _Reply | None = None
+        try:
+            reply, why = _sent(connection, sent, headers)
+        except _NeverLeftError as problem:
+            account.withdraw(n)
+            why = str(problem)
         received = reply.data if reply else b""
         entry = {"observable": name, "inputs": n, "attempt": attempt + 1, "status": reply.status if reply else None,
                  "seconds": round(time.monotonic() - began, 3), "why": why}  # fmt: skip
@@ -278,17 +313,24 @@ def exchanged(connection: Connection, account: Account, body: Json, n: int, name
             time.sleep(min(LONGEST_WAIT, max(reply.after if reply else 0.0, connection.wait * 2**attempt)))
     times = "once" if connection.attempts == 1 else f"{connection.attempts} times"
     raise OperatorError(
-        f"the service at {connection.place} does not answer: {why}",
+        f"the service at {connection.address} does not answer: {why}",
         note=f"it was asked {times}, with longer and longer pauses",
         help="look whether it runs; raise `attempts`, `wait` or `timeout`, or lower `rate` or `batch`",
     )
 
 
-def _sent(connection: Connection, sent: bytes) -> tuple[_Reply | None, str]:
-    """One attempt: what came back, and in words why that is no answer."""
-    request = Request(connection.url, sent, {"Content-Type": "application/json", "Accept": "application/json"})  # noqa: S310 - checked by `http`
-    if connection.key:
-        request.add_header("Authorization", f"Bearer {_secret(connection.key)}")
+def _headers(connection: Connection) -> dict[str, str]:
+    found = {"Content-Type": "application/json", "Accept": "application/json"}
+    return {**found, "Authorization": f"Bearer {_secret(connection.key)}"} if connection.key else found
+
+
+def _sent(connection: Connection, sent: bytes, headers: Mapping[str, str]) -> tuple[_Reply | None, str]:
+    """One attempt: what came back, and in words why that is no answer.
+
+    Raises:
+        _NeverLeftError: it cannot have been received.
+    """
+    request = Request(connection.url, sent, dict(headers))  # noqa: S310 - checked by `http`
     end = time.monotonic() + connection.timeout
     try:
         with OPENER.open(request, timeout=connection.timeout) as answer:
@@ -299,11 +341,14 @@ def _sent(connection: Connection, sent: bytes) -> tuple[_Reply | None, str]:
         said = _said(reply.data)
         return reply, f"it says {problem.code} {problem.reason}" + (f": {said}" if said else "")
     except TimeoutError:
-        return None, f"it said nothing complete for {connection.timeout:g} s"
+        return None, f"it said nothing complete for {connection.timeout:g} s, its `timeout`"
     except URLError as problem:
         if isinstance(problem.reason, TimeoutError):
-            return None, f"it said nothing complete for {connection.timeout:g} s"
-        return None, f"no connection: {getattr(problem.reason, 'strerror', None) or problem.reason}"
+            return None, f"it said nothing complete for {connection.timeout:g} s, its `timeout`"
+        why = f"no connection: {getattr(problem.reason, 'strerror', None) or problem.reason}"
+        if isinstance(problem.reason, NEVER_LEFT):
+            raise _NeverLeftError(why) from problem
+        return None, why
     except (OSError, HTTPException) as problem:
         return None, f"the connection broke: {problem or type(problem).__name__}"
 
@@ -355,7 +400,7 @@ def _refused(connection: Connection, reply: _Reply) -> OperatorError:
     said = _said(reply.data)
     moved = " (it sends elsewhere, and nobody follows with a key)" if 300 <= reply.status < 400 else ""
     return OperatorError(
-        f"the service at {connection.place} refuses: {reply.status}{moved}" + (f": {said}" if said else ""),
+        f"the service at {connection.address} refuses: {reply.status}{moved}" + (f": {said}" if said else ""),
         help=helps.get(reply.status, "look at `request`, and at what the service expects"),
     )
 
@@ -365,7 +410,7 @@ def _read(connection: Connection, account: Account, received: bytes, paid: float
         found = json.loads(received)
     except ValueError as problem:
         raise OperatorError(
-            f"the service at {connection.place} answers what is no JSON", note=f"it begins: {_said(received) or 'with nothing'}",
+            f"the service at {connection.address} answers what is no JSON", note=f"it begins: {_said(received) or 'with nothing'}",
             help="look whether `url` is that of the interface, and not of a page",
         ) from problem  # fmt: skip
     usage = found.get("usage") if isinstance(found, dict) else None

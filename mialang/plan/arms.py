@@ -175,7 +175,7 @@ class Arms:
         labels = self._labels(instance, cell)
         for repeat in self.repeats:
             ids = {name: self.graph.node(value, repeat, "attack") for name, value in bound.items()}
-            asking = self._asking(questions, repeat)
+            asking = self._asking(questions, repeat, setting.access.queries)
             for label, name in labels.items():
                 node = ids[name] if name in ids else next(iter(ids.values()))
                 self._arm(attack, label, arm, baseline, cell, repeat, node, "", asking)
@@ -206,15 +206,20 @@ class Arms:
                 found.append((part, cap))
         return found
 
-    def _asking(self, questions: list[tuple[Application, int | None]], repeat: int) -> tuple[str, ...]:
-        """Give the nodes that ask the target their caps; return them."""
-        found = []
-        for part, cap in questions:
-            node = self.graph.node(part, repeat, "attack")
-            found.append(node)
-            if cap is not None:
-                self.graph.nodes[node] = self.graph.nodes[node].model_copy(update={"queries": cap})
-        return tuple(dict.fromkeys(found))
+    def _asking(self, questions: list[tuple[Application, int | None]], repeat: int, granted: float) -> tuple[str, ...]:
+        """Give the nodes that ask the target their caps; return them.
+
+        What the threat grants beyond that is for requests that come to nothing, the same for each: together they never
+        exceed the threat.
+        """
+        found = {self.graph.node(part, repeat, "attack"): cap for part, cap in questions}
+        caps = {name: cap for name, cap in found.items() if cap is not None}
+        for name, cap in caps.items():
+            node = self.graph.nodes[name]
+            spare = max(0, math.floor(granted) - sum(caps.values())) // len(caps)
+            most = cap + spare if node.granted is None else min(node.granted, cap + spare)
+            self.graph.nodes[name] = node.model_copy(update={"queries": cap, "granted": most})
+        return tuple(found)
 
     def _arm(  # noqa: PLR0913 - the parts of an arm
         self, attack: Attack, instance: str, arm: Any, baseline: str, cell: Cell, repeat: int, node: str | None,

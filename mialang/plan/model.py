@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -52,6 +52,7 @@ class Node(Frozen):
         seed: seed of the step; None where nothing is drawn.
         repeat: the repeat it belongs to; None where all repeats share it.
         queries: upper bound on questions to the target; None is unmetered.
+        granted: how many of the threat's `queries` it may use, what came to nothing included; None is as many as `queries`.
         seconds: rough running time; None where nothing is declared.
         place: `name:line:column` of what asks for it in the spec, or in a file that the spec imports; no part of its key.
     """
@@ -69,6 +70,7 @@ class Node(Frozen):
     seed: int | None = None
     repeat: int | None = None
     queries: int | None = None
+    granted: int | None = None
     seconds: float | None = None
     place: str = Field(default="", pattern=r"^$|:[1-9]\d*:[1-9]\d*$")
 
@@ -239,6 +241,10 @@ class Plan(Frozen):
     def key(self) -> str:
         """A digest of the plan."""
         return digest(self.model_dump(mode="json", exclude={"spec_name", "findings"}))
+
+    def steps_among(self, names: Iterable[str]) -> list[str]:
+        """Those of some nodes that compute something: what people count. Grants and handles only pass on."""
+        return [name for name in names if not self.nodes[name].passes_on]
 
     def edges(self) -> Iterator[tuple[str, str]]:
         """Every dependency, from what is needed to what needs it."""

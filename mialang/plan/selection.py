@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import chain
 
-from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.diagnostics import Diagnostic, did_you_mean, error, listed, warning
 from mialang.plan.model import Node, Plan, Reading, structure_of
 
 CODE = "E0802"
@@ -51,7 +51,8 @@ def select(plan: Plan, wanted: Sequence[str], look: Look) -> tuple[Plan, list[Di
         look: reads an earlier run.
 
     Returns:
-        The plan, and findings; with findings the plan is as it was. Readings in cells that are not wanted are marked too.
+        The plan, and findings; with findings the plan is as it was. Where all that was asked for is what an earlier run left
+        undone, and it left nothing, the findings are warnings. Readings in cells that are not wanted are marked too.
     """
     if not wanted:
         return plan, []
@@ -60,12 +61,13 @@ def select(plan: Plan, wanted: Sequence[str], look: Look) -> tuple[Plan, list[Di
     whole: set[str] = set()  # chosen for themselves, in whatever cell they are read
     cells: list[_Places] = []
     found: list[Diagnostic] = []
+    nothing: list[Diagnostic] = []
     for expression in wanted:
         text = expression.strip()
         core = text.removeprefix("+").removesuffix("+").strip()
         named = _named(core, graph, look)
         if isinstance(named, Diagnostic):
-            found.append(named)
+            (found if named.is_error else nothing).append(named)
             continue
         if isinstance(named, _Cell):
             cells.append(named.places)
@@ -78,6 +80,8 @@ def select(plan: Plan, wanted: Sequence[str], look: Look) -> tuple[Plan, list[Di
             whole |= graph.needing(named)
     chosen |= whole
     steps = [name for name, node in plan.nodes.items() if name in chosen and not node.passes_on]
+    if not found and not steps and nothing:
+        return plan, nothing
     if not found and not steps:
         shown = ", ".join(f"`{each}`" for each in wanted)
         found.append(error(CODE, f"nothing is selected by {shown}: it computes nothing itself").help(
@@ -176,7 +180,9 @@ def _by_name(name: str, graph: _Graph) -> set[str] | Diagnostic:
         return words[name]()
     if begun := {each for each in plan.nodes if each.startswith(name)}:
         return begun
-    help_ = did_you_mean(name, words) or "`mialang plan SPEC` names what will run"
+    known = (*(each.name for each in plan.measurements), *(each.attack for each in plan.attacks),
+             *(plan.nodes[each].label for each in plan.steps_among(plan.nodes)))  # fmt: skip
+    help_ = did_you_mean(name, words) or f"there is {listed(known)}"
     return error(CODE, f"nothing in this audit is called `{name}`").help(help_)
 
 
@@ -271,7 +277,7 @@ def _changed(run: str, past: Past, graph: _Graph) -> set[str] | Diagnostic:
     nodes = graph.plan.nodes
     new = {name for name, node in nodes.items() if not node.passes_on and structure_of(name) not in known}
     if not new:
-        return error(CODE, f"nothing has changed since the run `{run}`").help(
+        return warning(CODE, f"nothing has changed since the run `{run}`").help(
             "leave `--select` out: what is known is not done again"
         )
     return graph.needing(new)
@@ -286,6 +292,6 @@ def _failed(run: str, past: Past, plan: Plan) -> set[str] | Diagnostic:
         return error(CODE, f"what failed in the run `{run}` is no part of this audit any more").help(
             f"select what is new instead: `--select changed:{run}`"
         )
-    return error(CODE, f"nothing failed in the run `{run}`").help(
+    return warning(CODE, f"nothing failed in the run `{run}`").help(
         "leave `--select` out: what is known is not done again"
     )

@@ -38,6 +38,7 @@ class CellVerdict:
         threshold: what stood on the right.
         bound: the bound that decided, where a level of confidence was asked.
         reason: why there is no clear answer.
+        missing: whether that is for lack of a figure.
     """
 
     cell: dict[str, int]
@@ -47,6 +48,7 @@ class CellVerdict:
     bound: float | None = None
     decided_by: str = ""
     reason: str = ""
+    missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,19 @@ def _gate(gate: GatePlan, evidence: Evidence) -> GateVerdict:
     required = [rule.status for rule in rules if rule.rule.verb == "require"]
     if any(rule.status == "error" for rule in rules):
         return GateVerdict(gate.title, "error", rules, "something that it rests on failed")
-    if any(rule.status != "pass" for rule in controls):
-        return GateVerdict(gate.title, "inconclusive", rules, "its control did not hold, so its rules prove nothing")
+    if failed := [rule for rule in controls if rule.status != "pass"]:
+        return GateVerdict(
+            gate.title, "inconclusive", rules, f"its control {_trouble(failed)}, so its rules prove nothing"
+        )
     return GateVerdict(gate.title, max(required, key=SEVERITY.index, default="pass"), rules)
+
+
+def _trouble(controls: list[RuleVerdict]) -> str:
+    """What is wrong with controls that did not pass, the worst of it."""
+    if any(rule.status == "fail" for rule in controls):
+        return "did not hold"
+    cells = [cell for rule in controls for cell in rule.cells]
+    return "was not measured" if not cells or any(cell.missing for cell in cells) else "was not decided"
 
 
 def _rule(rule: RulePlan, evidence: Evidence) -> RuleVerdict:
@@ -133,7 +145,8 @@ def _cell(rule: RulePlan, cell: Mapping[str, int], evidence: Evidence) -> CellVe
         return _condition(rule.condition, rule, cell, evidence)
     except _NoAnswerError as problem:
         status: Status = "error" if problem.missing.kind == "failed" else "inconclusive"
-        return CellVerdict(dict(cell), status, reason=f"{problem.missing.kind}: {problem.missing.reason}")
+        reason = f"{problem.missing.kind}: {problem.missing.reason}"
+        return CellVerdict(dict(cell), status, reason=reason, missing=True)
 
 
 def _condition(condition: Json, rule: RulePlan, cell: Mapping[str, int], evidence: Evidence) -> CellVerdict:

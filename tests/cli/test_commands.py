@@ -213,6 +213,17 @@ def test_init_writes_a_sound_spec_and_keeps_the_store_out_of_git(tmp_path: Path)
     assert "`audit.mia` exists already" in said.err
 
 
+def test_init_gives_a_name_its_ending_and_takes_no_folder_for_a_name(tmp_path: Path) -> None:
+    said = mialang("init", "first", folder=tmp_path)
+    assert (said.code, said.out) == (0, "wrote first.mia; next: mialang check first.mia && mialang run first.mia\n")
+    assert "`first.mia` exists already" in mialang("init", "first", folder=tmp_path).err
+    (tmp_path / "specs").mkdir()
+    said = mialang("init", "specs", folder=tmp_path)
+    assert said.code == 2
+    assert "`specs` is a folder" in said.err
+    assert "mialang init specs/audit.mia" in said.err
+
+
 def test_init_elsewhere_guards_the_folder_where_the_store_will_be(tmp_path: Path) -> None:
     (tmp_path / "specs").mkdir()
     assert mialang("init", "specs/audit.mia", folder=tmp_path).code == 0

@@ -86,7 +86,45 @@ def test_a_cluster_that_is_not_there_is_a_finding(tmp_path: Path, monkeypatch: p
     (tmp_path / "audit.mia").write_text(LONG)
     answer = mialang("run", "audit.mia", "--on", "ray", "--address", "10.0.0.1:6379", folder=tmp_path)
     assert answer.code == 4
-    assert "the Ray cluster at `10.0.0.1:6379` cannot be reached: nobody answers" in answer.err
+    assert "the Ray cluster at `--address 10.0.0.1:6379` cannot be reached: nobody answers" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("127.0.0.1:9", "Connection refused"),
+        ("ray://127.0.0.1:9", "Connection refused"),
+        ("no-such-host.invalid:1", ""),
+        ("127.0.0.1", "an address is HOST:PORT"),
+        ("127.0.0.1:many", "an address is HOST:PORT"),
+        ("127.0.0.1:65536", "an address is HOST:PORT"),
+    ],
+)
+def test_an_address_where_nobody_listens_is_found_out_before_ray_waits(
+    address: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mialang.cli.executing.find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "ray", None)  # whoever imports it fails
+    (tmp_path / "audit.mia").write_text(LONG)
+    answer = mialang("run", "audit.mia", "--on", "ray", "--address", address, folder=tmp_path)
+    assert answer.code == 4
+    assert f"the Ray cluster at `--address {address}` cannot be reached: {reason}" in answer.err
+    assert "leave out `--address`" in answer.err
+
+
+def test_an_address_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mialang.engine import cluster
+
+    def silent(place: tuple[str, int], timeout: float) -> None:
+        assert place == ("10.0.0.1", 6379)
+        assert timeout <= 10
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr("socket.create_connection", silent)
+    with pytest.raises(TimeoutError, match="nobody answers within 5 s"):
+        cluster.reach("10.0.0.1:6379")
+    cluster.reach("auto")
+    cluster.reach("local")
 
 
 def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,41 @@ def test_a_run_goes_out_and_in(store: Store, tmp_path: Path) -> None:
     assert "cannot be written" in said.err
 
 
+def test_a_beginning_that_several_runs_share_lists_them(store: Store, tmp_path: Path) -> None:
+    said = mialang("report", names(store)[0][:4], folder=tmp_path)
+    assert said.code == 2
+    assert f"2 runs begin with `{names(store)[0][:4]}`: `{names(store)[0]}`, `{names(store)[1]}`" in said.err
+    assert "write more of the name" in said.err
+
+
+def test_a_node_that_is_not_there_is_answered_with_those_that_are(store: Store, tmp_path: Path) -> None:
+    said = mialang("why", "last", "nope", folder=tmp_path)
+    assert said.code == 2
+    assert "the run has no node `nope`" in said.err
+    assert "`n0`" in said.err
+
+
+@pytest.mark.parametrize("command", [("report", "last"), ("store", "ls"), ("run", "x.mia")])
+def test_a_store_without_a_name_is_refused(command: tuple[str, ...], tmp_path: Path) -> None:
+    said = mialang(*command, "--store", "", folder=tmp_path)
+    assert said.code == 2
+    assert "`--store`: the name of a folder is empty" in said.err
+
+
+def test_a_report_is_shown_where_the_store_may_only_be_read(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: Path, data: bytes) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr("mialang.engine.files.write_whole", refuses)
+    said = mialang("report", "last", folder=tmp_path)
+    assert said.code == 0, said.screen
+    assert "nodes computed" in said.out
+    assert "report: not written, for the store cannot be written (Read-only file system)" in said.out
+    assert mialang("report", "last", "--html", "page.html", folder=tmp_path).code == 4
+
+
 @pytest.mark.parametrize("command", ["ls", "verify", "gc"])
 def test_where_no_store_is_that_is_said(command: str, tmp_path: Path) -> None:
     said = mialang("store", command, folder=tmp_path)
@@ -110,7 +147,11 @@ def test_a_store_of_a_newer_version_is_refused_in_words(store: Store, tmp_path: 
     for arguments in (
         ("run", "tiny.mia"),
         ("plan", "tiny.mia"),
+        ("plan", "tiny.mia", "--select", "failed:last"),
+        ("why", "last", "n0"),
+        ("diff", "last", "last"),
         ("store", "ls"),
+        ("store", "verify"),
         ("store", "gc"),
         ("report", "last"),
         ("store", "export", "last", "x.tar"),
@@ -118,7 +159,9 @@ def test_a_store_of_a_newer_version_is_refused_in_words(store: Store, tmp_path: 
         said = mialang(*arguments, folder=tmp_path)
         assert said.code in (2, 4)
         assert "is of format 99, and this mialang knows up to 1" in said.err
-        assert "Traceback" not in said.err
+        assert "error[E0810]" in said.err
+        assert "use the mialang that made it" in said.err
+        assert "the newest run" not in said.err
 
 
 def test_sizes_are_read_by_people() -> None:

@@ -19,7 +19,7 @@ from mialang.engine.executors import Inline
 from mialang.engine.handles import Meter, RefusedError
 from mialang.engine.ledger import Ledger, open_purse
 from mialang.engine.schedule import Outcome, Schedule
-from mialang.engine.store import Store, StoreError
+from mialang.engine.store import Store
 from mialang.engine.work import Settings
 from mialang.meaning.modules import Modules
 from mialang.plan.model import BudgetPlan, Node, Plan
@@ -48,11 +48,11 @@ def test_nodes_of_one_audit_never_spend_more_than_its_budget(
     for name, usd in charges:
         ledger = Ledger(store, name * 64, f"{name}-{number[name]:010d}", purse)
         if total + usd <= budget:
-            ledger.pay(float(usd))
+            ledger.spend(0, float(usd))
             total += usd
         else:
             with pytest.raises(RefusedError, match="usd is spent"):
-                ledger.pay(float(usd))
+                ledger.spend(0, float(usd))
     assert sum(Ledger(store, name * 64, f"{name}-{number[name]:010d}", purse).usd for name in "abc") == pytest.approx(
         total
     )
@@ -61,39 +61,72 @@ def test_nodes_of_one_audit_never_spend_more_than_its_budget(
 def test_another_audit_in_the_same_store_has_a_budget_of_its_own(store: Store) -> None:
     one = open_purse(store, ["a-0000000001"], 1.0)
     other = open_purse(store, ["b-0000000002"], 1.0)
-    Ledger(store, "k" * 64, "a-0000000001", one).pay(1.0)
-    Ledger(store, "l" * 64, "b-0000000002", other).pay(1.0)
+    Ledger(store, "k" * 64, "a-0000000001", one).spend(0, 1.0)
+    Ledger(store, "l" * 64, "b-0000000002", other).spend(0, 1.0)
     renamed = open_purse(store, ["new_name-0000000001"], 1.0)
     with pytest.raises(RefusedError):
-        Ledger(store, "m" * 64, "new_name-0000000001", renamed).pay(0.5)
+        Ledger(store, "m" * 64, "new_name-0000000001", renamed).spend(0, 0.5)
 
 
 def test_what_was_paid_too_much_can_be_spent_again(store: Store) -> None:
     purse = open_purse(store, ["a-0000000001"], 1.0)
     ledger = Ledger(store, "k" * 64, "a-0000000001", purse)
-    ledger.pay(0.9)
-    ledger.settle(0.5)
-    ledger.pay(0.5)
+    ledger.spend(1, 0.9)
+    ledger.give_back(0, 0.5)
+    ledger.spend(1, 0.5)
+    assert ledger.asked == 2
     assert ledger.usd == pytest.approx(0.9)
 
 
 def test_a_meter_counts_what_an_interrupted_execution_asked(store: Store) -> None:
-    first = Meter(10, ledger=Ledger(store, "k" * 64, "a"))
-    first.count("scores", 7)
+    Ledger(store, "k" * 64, "a").spend(7, 0.0)
     again = Meter(10, ledger=Ledger(store, "k" * 64, "a"))
     assert (again.asked, again.remaining) == (0, 3)
     again.count("scores", 3)
+    Ledger(store, "k" * 64, "a").spend(3, 0.0)
+    again.ledger = Ledger(store, "k" * 64, "a")
     with pytest.raises(RefusedError) as caught:
         again.count("scores", 1)
-    assert "7 of them before this step was interrupted" in caught.value.note
-    assert Ledger(store, "k" * 64, "a").asked == 10
+    assert caught.value.title == "the 10 questions that the threat grants this step do not suffice"
+    assert "7 of them by executions or requests that came to nothing" in caught.value.note
+    assert "by at least 7" in caught.value.help
+
+
+def test_what_the_threat_grants_beyond_the_need_is_for_what_came_to_nothing(store: Store) -> None:
+    Ledger(store, "k" * 64, "a").spend(7, 0.0)
+    again = Meter(10, 20, ledger=Ledger(store, "k" * 64, "a"))
+    assert again.remaining == 10
+    again.count("scores", 10)
+    with pytest.raises(RefusedError) as caught:
+        again.count("scores", 1)
+    assert caught.value.title == "this step was counted to ask at most 10 questions, and it asks more"
+    assert "the threat grants 20" in caught.value.note
+
+
+def test_questions_and_money_are_charged_together_or_not_at_all(store: Store) -> None:
+    ledger = Ledger(store, "k" * 64, "a-0000000001", open_purse(store, ["a-0000000001"], 1.0), 10)
+    for questions, usd, words in (
+        (4, 1.5, "usd is spent"),
+        (11, 0.5, "grant this step 10 questions, and 0 were asked"),
+    ):
+        with pytest.raises(RefusedError, match=words):
+            ledger.spend(questions, usd)
+        assert (ledger.asked, ledger.usd) == (0, 0.0)
+    ledger.spend(4, 0.5)
+    ledger.give_back(4, 0.5)
+    assert (ledger.asked, ledger.usd) == (0, 0.0)
 
 
 def test_a_ledger_that_cannot_be_read_is_not_guessed(store: Store) -> None:
-    Ledger(store, "k" * 64, "a").ask(3)
+    Ledger(store, "k" * 64, "a").spend(3, 0.0)
     (store.root / "ledger" / "spent.json").write_text("{")
-    with pytest.raises(StoreError, match="what was spent is not guessed"):
+    with pytest.raises(RefusedError, match="what was spent is not guessed"):
         Ledger(store, "k" * 64, "a")
+    with serving() as desk:
+        failure = run(asking(desk, 12), store).failures["ask-0000000004"]
+        assert desk.requests == []
+    assert "what was spent is not guessed" in failure.title
+    assert "use a fresh store" in failure.help
 
 
 def test_turns_are_shared_by_all_who_ask(store: Store) -> None:
@@ -109,15 +142,14 @@ SPENDER = """
 import sys
 from pathlib import Path
 from mialang.engine.ledger import Ledger, Purse
-from mialang.engine.handles import Meter, RefusedError
+from mialang.engine.handles import RefusedError
 from mialang.engine.store import Store
 store, scope, key, log = Store(Path(sys.argv[1])), sys.argv[2], sys.argv[3], Path(sys.argv[4])
-meter = Meter(25, ledger=Ledger(store, key, "a-0000000001", Purse(scope, 20.0)))
+ledger = Ledger(store, key, "a-0000000001", Purse(scope, 20.0), 25)
 print("ready", flush=True)
 while True:
     try:
-        meter.count("scores", 1)
-        meter.ledger.pay(1.0)
+        ledger.spend(1, 1.0)
     except RefusedError:
         break
     with log.open("a") as file:
@@ -173,7 +205,7 @@ def test_two_processes_at_once_share_the_budget(store: Store, tmp_path: Path) ->
 def test_a_transcript_holds_hashes_and_contents_only_where_they_are_asked_for(store: Store) -> None:
     for keeps, held in (("none", None), ("hashes", False), ("contents", True)):
         account = Account(store, keeps[0] * 64, "best-0123456789", Ledger(store, "k" * 64, "a"), keeps)  # type: ignore[arg-type]
-        account.charge(0.25)
+        account.charge(2, 0.25)
         account.record({"observable": "scores", "inputs": 2}, b'{"question":"private"}', b'{"answer":"secret"}')
         path = store.root / "transcripts" / f"best-0123456789-{keeps[0] * 10}.jsonl"
         assert path.exists() == (held is not None)
@@ -191,10 +223,13 @@ def test_a_transcript_holds_hashes_and_contents_only_where_they_are_asked_for(st
 TABLE = observables(Modules().registry)
 
 
-def asking(desk: Desk, queries: int | None, *, records: int = 12, usd: float | None = None, price: float = 0.0) -> Plan:
+def asking(
+    desk: Desk, queries: int | None, *, granted: int | None = None, records: int = 12, usd: float | None = None,
+    price: float = 0.0, key: str | None = None,
+) -> Plan:  # fmt: skip
     """A step that asks a service about some records."""
     at = {"$term": "http", "python": "mialang.operators.services:http", "version": 1, "args": {
-        "url": f"{desk.url}/embeddings", "key": None, "batch": 3, "rate": None, "timeout": 5.0, "attempts": 2, "wait": 0.01,
+        "url": f"{desk.url}/embeddings", "key": key, "batch": 3, "rate": None, "timeout": 5.0, "attempts": 2, "wait": 0.01,
         "price": price, "token_price": 0.0,
     }}  # fmt: skip
     target = Node(id="api-0000000001", label="api", role="target", operator="EmbeddingService", version=1, kind="embedder",
@@ -206,7 +241,7 @@ def asking(desk: Desk, queries: int | None, *, records: int = 12, usd: float | N
                  version=1, kind="texts", params={"count": records})  # fmt: skip
     ask = Node(id="ask-0000000004", label="ask", role="attack", operator="ask", python="mialang.operators.asking:ask", version=1,
                kind="pairs", params={"of": {"$handle": handle.id}, "what": "embedding", "about": {"$node": texts.id}},
-               inputs=(handle.id, texts.id), queries=queries)  # fmt: skip
+               inputs=(handle.id, texts.id), queries=queries, granted=granted)  # fmt: skip
     made = plan([target, handle, texts, ask])
     return made.model_copy(update={"observables": TABLE, "budget": BudgetPlan(usd=usd)})
 
@@ -242,10 +277,89 @@ def test_money_runs_out_in_words_and_a_later_run_gets_no_more(store: Store) -> N
 def test_a_step_that_was_interrupted_does_not_ask_more_than_its_budget_in_all(store: Store) -> None:
     with serving() as desk:
         desk.troubles = {3: 404}
-        assert "refuses: 404" in run(asking(desk, 20), store).failures["ask-0000000004"].title
-        assert run(asking(desk, 20), store).failures["ask-0000000004"].title == "the budget of 20 questions is spent"
-        assert desk.questions <= 20
-        assert run(asking(desk, 24), store).failures == {}
+        assert "refuses: 404" in run(asking(desk, 12, granted=20), store).failures["ask-0000000004"].title
+        desk.troubles = {}
+        failure = run(asking(desk, 12, granted=20), store).failures["ask-0000000004"]
+        assert failure.title == "the 20 questions that the threat grants this step do not suffice"
+        assert "raise the threat's `queries` by at least 1" in failure.help
+        assert desk.questions == 9
+        assert run(asking(desk, 12, granted=21), store).failures == {}
+        assert desk.questions == 21
+
+
+def test_what_never_left_costs_nothing_and_the_step_can_run_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as desk:
+        made = asking(desk, 12, usd=1.0, price=0.01, key="SERVICE_KEY")
+        assert "`SERVICE_KEY` is not set" in run(made, store).failures["ask-0000000004"].title
+        monkeypatch.setenv("SERVICE_KEY", "secret")
+        poor = asking(desk, 12, usd=0.02, price=0.01, key="SERVICE_KEY")
+        assert run(poor, store).failures["ask-0000000004"].title == "the budget of 0.02 usd is spent"
+        assert desk.requests == []
+        assert spent_in(store) == (0, 0.0)
+        assert run(made, store).failures == {}
+        assert spent_in(store) == (12, pytest.approx(0.12))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+def test_where_nobody_listens_nothing_is_charged(store: Store, url: str) -> None:
+    failure = run(asking(Desk(url=url), 12, usd=1.0, price=0.01), store).failures["ask-0000000004"]
+    assert "does not answer: no connection" in failure.title
+    assert spent_in(store) == (0, 0.0)
+
+
+def test_requests_that_are_repeated_stay_within_what_the_threat_grants(store: Store) -> None:
+    with serving() as desk:
+        desk.troubles = {4: 500}
+        failure = run(asking(desk, 12, price=0.01), store).failures["ask-0000000004"]
+        assert failure.title == "the threat's `queries` grant this step 12 questions, and 12 were asked"
+        assert "since it says 500" in failure.note
+        assert "by at least 12" in failure.help
+        assert desk.questions == 12
+    assert spent_in(store) == (12, pytest.approx(0.12))
+    other = Store(store.root.parent / "other")
+    other.prepare()
+    with serving() as desk:
+        desk.troubles = {2: 500}
+        assert run(asking(desk, 12, granted=15), other).failures == {}
+        assert desk.questions == 15
+
+
+ASKER = """
+import sys
+from pathlib import Path
+from mialang.engine.store import Store
+from tests.engine.test_ledger import asking, run
+from tests.service import Desk
+run(asking(Desk(url=sys.argv[2]), 12, price=0.01), Store(Path(sys.argv[1])))
+"""
+
+
+def test_killed_while_a_request_is_out_that_one_stays_charged_and_those_not_sent_do_not(store: Store) -> None:
+    with serving() as desk:
+        desk.troubles = {2: "hang"}
+        process = subprocess.Popen([sys.executable, "-c", ASKER, store.root, desk.url])
+        end = time.monotonic() + 60
+        while len(desk.requests) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert spent_in(store) == (6, pytest.approx(0.06))
+        desk.troubles = {}
+        failure = run(asking(desk, 12, granted=17, price=0.01), store).failures["ask-0000000004"]
+        assert "raise the threat's `queries` by at least 1" in failure.help
+        assert desk.questions == 6
+        assert run(asking(desk, 12, granted=18, price=0.01), store).failures == {}
+        assert desk.questions == 18
+    assert spent_in(store) == (18, pytest.approx(0.18))
+
+
+def spent_in(store: Store) -> tuple[int, float]:
+    """Questions and US dollars in the ledger."""
+    path = store.root / "ledger" / "spent.json"
+    found = json.loads(path.read_bytes()).values() if path.exists() else []
+    return sum(each["asked"] for each in found), sum(each["usd"] for each in found)
 
 
 def test_isolated_steps_ask_services_through_the_same_handle(store: Store, tmp_path: Path) -> None:

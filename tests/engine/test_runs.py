@@ -19,5 +19,5 @@ def test_runs_that_began_in_one_second_keep_their_order(tmp_path: Path) -> None:
     assert [each.id for each in Run.every(store)] == [earlier.id, *(each.id for each in begun)]
     assert Run.find(store, "last").id == begun[-1].id
     assert Run.find(store, begun[2].id).id == begun[2].id
-    with pytest.raises(StoreError, match="several runs"):
+    with pytest.raises(StoreError, match="6 runs begin with"):
         Run.find(store, begun[0].id[:15])

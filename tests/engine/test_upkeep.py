@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from mialang.engine.archive import ArchiveError, pack_run, unpack_run
 from mialang.engine.executors import Inline
-from mialang.engine.index import NAME, summaries
+from mialang.engine.index import NAME, operator_seconds, summaries
 from mialang.engine.runs import Run, perform
 from mialang.engine.schedule import known_nodes
 from mialang.engine.stopping import StoppedError
 from mialang.engine.store import Store, StoreError
-from mialang.engine.upkeep import damages, garbage, remove, sizes, summary
+from mialang.engine.upkeep import damages, entries, garbage, remove, sizes, summary
 from mialang.engine.work import Settings
 from mialang.plan.model import Plan
 from tests.engine.toys import node, plan
@@ -246,7 +246,7 @@ def test_the_index_says_what_the_runs_say_and_reads_none_twice(tmp_path: Path, m
     store = fresh(tmp_path)
     runs = [performed(store, chain(1)), performed(store, chain(1, 2))]
     lines = summaries(store)
-    assert lines == [summary(run) for run in runs]
+    assert lines == [summary(run, run.plan()) for run in runs]
     assert [line["nodes"] for line in lines] == [1, 2]
     reads: list[str] = []
     plan_of = Run.plan
@@ -258,6 +258,16 @@ def test_the_index_says_what_the_runs_say_and_reads_none_twice(tmp_path: Path, m
     assert reads == [runs[0].id]
     remove(store, garbage(store, (runs[0],)))
     assert [line["run"] for line in summaries(store)] == [runs[1].id]
+
+
+def test_what_operators_took_is_the_mean_over_all_runs_and_what_was_known_counts_once(tmp_path: Path) -> None:
+    store = fresh(tmp_path)
+    assert operator_seconds(store) == {}
+    for made in (chain(1), chain(1, 2), chain(1, 2, 3)):
+        performed(store, made)
+    took = [store.read(key)[0].evidence["seconds"] for key, _ in entries(store, "actions")]  # type: ignore[union-attr]
+    assert len(took) == 3
+    assert operator_seconds(store) == {"add": pytest.approx(sum(took) / 3)}
 
 
 @pytest.mark.parametrize("damage", ["bytes", "empty", "version", "table", "folder"])

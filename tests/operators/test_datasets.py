@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,6 +163,10 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(OperatorError, match=r"no file `mnist\.npz`") as caught:
         datasets.mnist(split="all", path=None, **ANY, run=here)
     assert "--data" in caught.value.help
+    assert caught.value.note == f"looked in `{tmp_path}` and the working directory `{Path.cwd()}`"
+    with pytest.raises(OperatorError) as caught:
+        run().find("gone.npz")
+    assert caught.value.note == f"looked in the working directory `{Path.cwd()}`; no data directory is set"
     (tmp_path / "broken.npz").write_bytes(b"PK not really")
     with pytest.raises(OperatorError, match="cannot be read as npz"):
         datasets.npz(path="broken.npz", images="x", labels="y", **ANY, run=here)

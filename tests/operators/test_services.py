@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -45,11 +45,14 @@ class Paying:
     def turn(self, service: str, every: float) -> None:
         """Always."""
 
-    def charge(self, usd: float) -> None:
+    def charge(self, questions: int, usd: float) -> None:
         if sum(self.paid) + usd > self.usd:
             raise OperatorError("the budget is spent")
         self.paid.append(usd)
         self.asked_before.append(len(self.desk.requests) if self.desk else 0)
+
+    def withdraw(self, questions: int) -> None:
+        self.paid.pop()
 
     def settle(self, usd: float) -> None:
         self.settled.append(usd)
@@ -210,15 +213,23 @@ def test_a_service_that_is_gone_is_said_with_the_reason(desk: Desk, trouble: Any
         scores(desk, timeout=0.3, attempts=2).answer("scores", X[:1])
     assert "does not answer" in caught.value.title
     assert words in caught.value.title
+    assert f"the service at {desk.url}/scores does not answer" in caught.value.title
     assert "2 times" in caught.value.note
     assert len(desk.requests) == 2
+
+
+def test_what_may_be_secret_in_an_address_is_in_no_message() -> None:
+    where = replace(WHERE, url="https://me:hidden@example.org:8443/v1/x?key=hidden#part")
+    assert (where.place, where.address) == ("example.org:8443", "https://example.org:8443/v1/x")
 
 
 def test_no_connection_is_said() -> None:
     with serving() as gone:
         pass
+    account = Paying()
     with pytest.raises(OperatorError, match="no connection"):
-        scores(gone, attempts=1).answer("scores", X[:1])
+        scores(gone, attempts=2).connect(account).answer("scores", X[:1])
+    assert account.paid == []
 
 
 @pytest.mark.parametrize(

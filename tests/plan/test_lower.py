@@ -112,6 +112,31 @@ def test_blind_runs_are_free_and_real_ones_are_capped_by_their_estimate() -> Non
             assert caps == [None]
         elif arm.arm == "attack":
             assert caps == [500]
+            assert [plan.nodes[name].granted for name in arm.nodes] == [1_000]
+
+
+def test_the_steps_of_an_attack_are_granted_what_they_need_and_together_no_more_than_the_threat_allows() -> None:
+    page = """
+recipe Picky : attack.image {
+  \"\"\"Picky. Nobody, arXiv:0000.00000. Fidelity: none.\"\"\"
+  gives  = prototype(per = class)
+  family = training
+  let pairs   = ask(target, scores, about = prior.images)
+  let decoder = fit_inverse_decoder(on = pairs, epochs = 1)
+  result = best(decode_classes(decoder), by = confidence(target), keep = 1)
+}
+"""
+    plan = plan_of(threat=PARTS["threat"].replace("white_box()", "scores(queries = 5_001 queries)"), extra=page,
+                   attack="attack inside { against = insider  use = [Picky] }",
+                   gate='gate "g" { require leak.gain.top1 <= 90 % }')  # fmt: skip
+    arms = [[plan.nodes[name] for name in arm.nodes] for arm in plan.arms if arm.arm == "attack"]
+    assert arms
+    for nodes in arms:
+        spare = {(node.granted or 0) - (node.queries or 0) for node in nodes}
+        assert len(nodes) == 2
+        assert len(spare) == 1
+        assert min(spare) > 0
+        assert sum(node.granted or 0 for node in nodes) in (5_000, 5_001)
 
 
 def test_an_attack_behind_a_defense_that_hides_its_sight_is_not_evaluated() -> None:

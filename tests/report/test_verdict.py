@@ -143,7 +143,14 @@ def test_a_failed_control_makes_a_gate_inconclusive_whatever_else_holds() -> Non
     assert Bench(rules).put(SOME).judge().status == "pass"
     verdict = Bench(rules).put(NONE).judge()
     assert verdict.status == "inconclusive"
-    assert "control" in verdict.gates[0].reason
+    assert verdict.gates[0].reason == "its control did not hold, so its rules prove nothing"
+
+
+def test_a_control_that_was_not_measured_is_not_said_to_have_failed() -> None:
+    rules = [rule("control", compare(">=", read("leak"), 0.4)), rule("require", compare("<=", read("leak"), 0.9))]
+    verdict = Bench(rules).put(NONE, reason="the time budget was spent").judge()
+    assert verdict.status == "inconclusive"
+    assert verdict.gates[0].reason == "its control was not measured, so its rules prove nothing"
 
 
 def test_a_warning_never_fails_a_gate() -> None:

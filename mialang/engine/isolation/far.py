@@ -73,7 +73,7 @@ class _Binding(Binding):
 def _job(given: Mapping[str, Json]) -> Job:
     from pathlib import Path  # noqa: PLC0415
 
-    node = Node.model_construct(id="", queries=None)
+    node = Node.model_construct(id="", queries=None, granted=None)
     return Job(node, "", {}, {}, given["observables"], Path())
 
 

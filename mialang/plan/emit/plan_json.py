@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
@@ -21,6 +22,12 @@ def as_json(plan: Plan) -> str:
 def plan_schema() -> dict[str, Any]:
     """The JSON schema of a plan."""
     return Plan.model_json_schema()
+
+
+def begins_a_plan(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a plan, whatever the file is called: no spec begins with a brace."""
+    begun = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    return begun.startswith(b"{") and b'"format"' in begun
 
 
 def read_plan(text: str, name: str) -> tuple[Plan | None, list[Diagnostic]]:

@@ -158,7 +158,7 @@ def _reasons(record: Record) -> Iterable[str]:
 
 def _cautions(record: Record) -> list[str]:
     plan, found = record.plan, [f"`{name}` was not measured: {why}." for name, why in record.verdict.unmeasured.items()]
-    undone = len(record.outcome.get("unfinished", ()))
+    undone = len(plan.steps_among(record.outcome.get("unfinished", ())))
     if undone:
         found.append(
             f"The time budget was spent: {counted(undone, 'step')} were left undone. Running the spec again goes on from here."
@@ -287,7 +287,8 @@ def _told_apart(rule: RuleVerdict, unit: str, record: Record) -> str:
 
 def failures_of(record: Record) -> tuple[FailureView, ...]:
     """The steps that failed, those that failed alike together."""
-    because = Counter(record.outcome.get("skipped", {}).values())
+    skipped_by = record.outcome.get("skipped", {})
+    because = Counter(skipped_by[name] for name in record.plan.steps_among(skipped_by))
     alike: dict[tuple[str, str, str, str], list[str]] = {}
     for name, each in record.outcome.get("failures", {}).items():
         alike.setdefault((record.plan.nodes[name].label, each["title"], each["note"], each["help"]), []).append(name)
