@@ -90,15 +90,16 @@ def judge(evidence: Evidence, failures: Mapping[str, Any] | None = None, *, comp
     Args:
         evidence: what was measured.
         failures: nodes that failed.
-        complete: whether all that was selected was run. Where it was not, or where something was to be measured and has
-            no value, the audit is at best inconclusive.
+        complete: whether all that was selected was run. Where it was not, or where leakage or utility was to be
+            measured and has no value, the audit is at best inconclusive.
     """
     gates = tuple(_gate(gate, evidence) for gate in evidence.plan.gates)
     statuses: list[Status] = [gate.status for gate in gates]
     if failures:
         statuses.append("error")
     unmeasured = evidence.unmeasured()
-    if unmeasured or not complete:
+    # What an attack costs is no evidence of what it finds: where nobody counts questions, nothing is left open.
+    if not complete or any(evidence.measurements[name].sort != "cost" for name in unmeasured):
         statuses.append("inconclusive")
     status: Status = max(statuses, key=SEVERITY.index, default="pass")
     return Verdict(status, gates, failures or {}, unmeasured)
