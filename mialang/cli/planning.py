@@ -82,14 +82,14 @@ def _sizes(plan: Plan, store: Path | None, work: WorkSettings | None) -> dict[st
         return {}
 
 
-def cost_of(plan: Plan, keep: Store) -> tuple[Cost, frozenset[str]]:
+def cost_of(plan: Plan, keep: Store, work: WorkSettings) -> tuple[Cost, frozenset[str]]:
     """What a plan will cost, by what the store knows: its own nodes first, else what operators took in any run; and what is known."""
     from mialang.engine.index import operator_seconds  # noqa: PLC0415
     from mialang.engine.schedule import known_nodes  # noqa: PLC0415
     from mialang.plan.cost import estimate  # noqa: PLC0415
 
-    cached, measured = known_nodes(plan, keep)
-    return estimate(plan, cached, {**operator_seconds(keep), **measured}), cached
+    cached, measured = known_nodes(plan, keep, work.look)
+    return estimate(plan, cached, {**operator_seconds(keep, plan.spec_name), **measured}), cached
 
 
 def plan(  # noqa: PLR0913 - what the command can be told
@@ -109,6 +109,7 @@ def plan(  # noqa: PLR0913 - what the command can be told
     """
     from mialang.cli.words import plan_words  # noqa: PLC0415
     from mialang.engine.store import Store, StoreError  # noqa: PLC0415
+    from mialang.engine.work import Settings as Work  # noqa: PLC0415
     from mialang.plan.cost import within_budget  # noqa: PLC0415
     from mialang.plan.emit import as_json  # noqa: PLC0415
 
@@ -117,7 +118,7 @@ def plan(  # noqa: PLR0913 - what the command can be told
     except StoreError as problem:
         refuse(str(problem), problem.help or "choose another store with `--store DIR`", Exit.BROKEN, "E0810")
     made = selected(planned(spec, settings, seed, store), select, store)
-    cost, cached = cost_of(made, keep)
+    cost, cached = cost_of(made, keep, Work())
     say(plan_words(made, cost, cached))
     if out is not None:
         write_text(out, as_json(made))

@@ -82,7 +82,7 @@ def run(  # noqa: PLR0913 - one per option
     keep = Store(store_folder(store))
     try:
         keep.prepare()
-        _within_budget(plan, keep, people)
+        _within_budget(plan, keep, work, people)
         executor = executor_for(on, workers, address, share, work)
         run_ = Run.begin(keep, plan)
     except StoreError as problem:
@@ -102,13 +102,13 @@ def run(  # noqa: PLR0913 - one per option
     raise typer.Exit(STATUS[record.verdict.status])
 
 
-def _within_budget(plan: Plan, keep: Store, people: TextIO) -> None:
+def _within_budget(plan: Plan, keep: Store, work: WorkSettings, people: TextIO) -> None:
     """Say where the budget will not do, before anything is done; end where it is one of money."""
     from mialang.plan.cost import within_budget  # noqa: PLC0415
 
     if plan.budget.seconds is None and plan.budget.usd is None:
         return
-    cost, _ = cost_of(plan, keep)
+    cost, _ = cost_of(plan, keep, work)
     findings = within_budget(plan, cost, running=True)
     stops = any(finding.is_error for finding in findings)
     show_findings(findings, sys.stderr if stops else people)

@@ -27,11 +27,18 @@ def summaries(store: Store) -> list[dict[str, Json]]:
     return [line for line, _ in _runs(store)]
 
 
-def operator_seconds(store: Store) -> dict[str, float]:
-    """Mean seconds that a node of each operator took, over all runs of a store that came to their end."""
+def operator_seconds(store: Store, spec: str) -> dict[str, float]:
+    """Mean seconds that a node of each operator took, over all runs of a spec that came to their end.
+
+    Args:
+        store: the store.
+        spec: the spec's name. Runs of others say little: what is one operator to both is small in one and large in another.
+    """
     counts: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
-    for _, took in _runs(store):
+    for line, took in _runs(store):
+        if line["spec"] != spec:
+            continue
         for name, (count, total) in took.items():
             counts[name] += count
             seconds[name] += total

@@ -13,7 +13,7 @@ from mialang.engine.executors import Executor
 from mialang.engine.isolation.choice import strangers
 from mialang.engine.ledger import open_purse
 from mialang.engine.stopping import StoppedError
-from mialang.engine.store import Action, Store
+from mialang.engine.store import Action, Look, Store
 from mialang.engine.work import Failure, Job, NodeFailedError, Settings, node_key
 from mialang.plan.model import Node, Plan, digest
 from mialang.plan.selection import needed_by_selection
@@ -224,11 +224,17 @@ class Schedule:
                 heapq.heappush(self._ready, (self._place[consumer], consumer))
 
 
-def known_nodes(plan: Plan, store: Store) -> tuple[frozenset[str], dict[str, float]]:
-    """What is in the store already: the nodes of a plan, and the mean seconds that operators took."""
+def known_nodes(plan: Plan, store: Store, look: Look) -> tuple[frozenset[str], dict[str, float]]:
+    """What is in the store already: the nodes of a plan, and the mean seconds that operators took.
+
+    Args:
+        plan: the plan.
+        store: the store.
+        look: finds the files that data are read from.
+    """
     cached: set[str] = set()
     seconds: dict[str, list[float]] = {}
-    for node, _, action in keys_of(plan, lambda key: store.find(key)[0]):
+    for node, _, action in keys_of(plan, lambda key: store.find(key, look)[0]):
         if action is not None:
             cached.add(node.id)
             seconds.setdefault(node.operator, []).append(float(action.evidence.get("seconds", 0)))

@@ -262,12 +262,14 @@ def test_the_index_says_what_the_runs_say_and_reads_none_twice(tmp_path: Path, m
 
 def test_what_operators_took_is_the_mean_over_all_runs_and_what_was_known_counts_once(tmp_path: Path) -> None:
     store = fresh(tmp_path)
-    assert operator_seconds(store) == {}
+    spec = chain(1).spec_name
+    assert operator_seconds(store, spec) == {}
     for made in (chain(1), chain(1, 2), chain(1, 2, 3)):
         performed(store, made)
     took = [store.read(key)[0].evidence["seconds"] for key, _ in entries(store, "actions")]  # type: ignore[union-attr]
     assert len(took) == 3
-    assert operator_seconds(store) == {"add": pytest.approx(sum(took) / 3)}
+    assert operator_seconds(store, spec) == {"add": pytest.approx(sum(took) / 3)}
+    assert operator_seconds(store, "another.mia") == {}, "what one operator takes elsewhere says little"
 
 
 @pytest.mark.parametrize("damage", ["bytes", "empty", "version", "table", "folder"])
