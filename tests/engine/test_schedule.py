@@ -157,9 +157,9 @@ def test_a_key_says_what_a_node_is_and_not_where_it_stands(names: Sequence[str],
 
 def test_what_is_known_is_told_without_running(tmp_path: Path) -> None:
     made = plan([node("a", plus=1), node("b", ["a"]), node("c", function="fail")])
-    assert known_nodes(made, Store(tmp_path)) == (frozenset(), {})
+    assert known_nodes(made, Store(tmp_path), Settings().look) == (frozenset(), {})
     run(made, tmp_path)
-    cached, seconds = known_nodes(made, Store(tmp_path))
+    cached, seconds = known_nodes(made, Store(tmp_path), Settings().look)
     assert cached == {"a", "b"}
     assert set(seconds) == {"add"}
 

@@ -60,7 +60,7 @@ def test_what_is_removed_is_exactly_what_no_kept_run_needs(chains: list[list[int
         kept = [run for run in runs if run not in given_up]
         assert [run.id for run in Run.every(store)] == [run.id for run in kept]
         for run in kept:
-            assert len(known_nodes(run.plan(), store)[0]) == len(run.plan().nodes)
+            assert len(known_nodes(run.plan(), store, Settings().look)[0]) == len(run.plan().nodes)
         assert list(damages(store)) == []
         assert garbage(store).files == ()
         needed = {made["key"] for run in kept for made in run.outcome()["nodes"].values()}
@@ -84,7 +84,7 @@ def test_what_an_interrupted_run_would_find_stays(tmp_path: Path) -> None:
     assert {path.suffix for path in found.files} == {".json", ".safetensors"}
     assert len(found.files) == 2
     remove(store, found)
-    assert known_nodes(made, store)[0] == {"a"}
+    assert known_nodes(made, store, Settings().look)[0] == {"a"}
     assert len(list(store.scratch.glob("*.checkpoint"))) == 1
     assert len(garbage(store, (run,)).files) == 3, "with the run goes its checkpoint"
     perform(Run.begin(store, made), made, store, Inline(), SETTINGS)
@@ -157,7 +157,7 @@ def test_a_run_travels_whole(packed: tuple[Store, Run, Path], tmp_path: Path) ->
     assert {path.name: path.read_bytes() for path in again.folder.iterdir()} == {
         path.name: path.read_bytes() for path in run.folder.iterdir()
     }
-    assert known_nodes(again.plan(), there)[0] == {"a", "b"}
+    assert known_nodes(again.plan(), there, Settings().look)[0] == {"a", "b"}
     assert list(damages(there)) == []
     assert garbage(there).files == ()
     assert unpack_run(there, file).known == 2
