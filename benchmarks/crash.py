@@ -218,7 +218,7 @@ def events_of_any(folder: Path) -> list[list[dict[str, Any]]]:
 
 def keys_kept(made: Plan, folder: Path) -> set[str]:
     """The nodes of a plan whose results are in a store, told by their scheduler or not."""
-    return set(known_nodes(made, Store(folder))[0])
+    return set(known_nodes(made, Store(folder), SETTINGS.look)[0])
 
 
 def main() -> None:
