@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mialang.diagnostics import closest
 from mialang.meaning.arithmetic import is_number
 from mialang.meaning.declarations import AccessDeclaration, DefenseDeclaration, ExtentDeclaration, Operator, Recipe
 from mialang.meaning.forms import FORMS, malformed
+from mialang.meaning.misfit import Misfit
 from mialang.meaning.offers import makers_of, offered
 from mialang.meaning.registry import Registry
 from mialang.meaning.types import TEXTS, Type
@@ -46,24 +47,6 @@ DIMENSIONS = {
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 COUNTS = {"queries", "tokens", "steps", "epochs", "bits"}
 MOST_LABELS = 100_000
-
-
-@dataclass(frozen=True)
-class Misfit:
-    """Why a value does not fit; where it may be secret, neither the words nor an excerpt show it.
-
-    Attributes:
-        value: what the title calls the value, so that what is written can stand there instead.
-        place: which item of a list it is, and of a list in it; empty for the whole.
-    """
-
-    code: str
-    title: str
-    help: str = ""
-    note: str = ""
-    secret: bool = False
-    value: str = ""
-    place: tuple[int, ...] = ()
 
 
 def kind_of(value: Value, registry: Registry) -> str:
@@ -255,8 +238,7 @@ def _formed(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misf
     if not isinstance(value, str):
         misfit = _mismatch(value, wanted, registry, f"write {type_words(wanted)}")
         return value, replace(misfit, secret=wanted.name == "variable")
-    found = malformed(value, wanted)
-    return value, None if found is None else Misfit(found.code, found.title, found.help, found.note, found.secret)
+    return value, malformed(value, wanted)
 
 
 def _choice(value: Value, wanted: Type, registry: Registry) -> tuple[Value, Misfit | None]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mialang.diagnostics import Diagnostic, closest, error
-from mialang.meaning.accept import Misfit
 from mialang.meaning.declarations import Declaration, Operator, Parameter
+from mialang.meaning.misfit import Misfit
 from mialang.meaning.types import Type
 from mialang.meaning.values import Value
 from mialang.syntax import tree

@@ -5,42 +5,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from mialang.diagnostics.secrets import looks_secret
+from mialang.meaning.misfit import Misfit
 from mialang.meaning.types import Type
 from mialang.meaning.words import enumerated
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 STEP = re.compile(r"[^.\[\]]+(?:\[\])?|\[\]")
 SPACE = re.compile(r"\s")
-
-
-@dataclass(frozen=True)
-class Malformed:
-    """Why a text has not the form that is needed, in words that do not repeat it where it may be secret."""
-
-    code: str
-    title: str
-    help: str
-    note: str = ""
-    secret: bool = False
-
-
 IN_THE_OPEN = "what a spec says stands in its plan and its report for everyone to read"
 NAMED = 'set an environment variable to it, and write the name of that: `key = "EXAMPLE_KEY"`'
 
 
-def _variable(text: str, wanted: Type) -> Malformed | None:
+def _variable(text: str, wanted: Type) -> Misfit | None:
     del wanted
     if NAME.fullmatch(text):
         return None
-    return Malformed("E0217", "this is no name of an environment variable", NAMED, IN_THE_OPEN, secret=True)
+    return Misfit("E0217", "this is no name of an environment variable", NAMED, IN_THE_OPEN, secret=True)
 
 
-def _url(text: str, wanted: Type) -> Malformed | None:
+def _url(text: str, wanted: Type) -> Misfit | None:
     del wanted
     try:
         parts = urlsplit(text)
@@ -52,21 +39,21 @@ def _url(text: str, wanted: Type) -> Malformed | None:
     return None if fits and not SPACE.search(text) else _no_address(text)
 
 
-def _no_address(text: str) -> Malformed:
+def _no_address(text: str) -> Misfit:
     title = "this is no address of a service" if text else "the address is empty"
-    return Malformed("E0216", title, "write for example `https://example.org/v1/embeddings`")
+    return Misfit("E0216", title, "write for example `https://example.org/v1/embeddings`")
 
 
-def _template(text: str, wanted: Type) -> Malformed | None:
+def _template(text: str, wanted: Type) -> Misfit | None:
     places = [f"${argument.name}" for argument in wanted.arguments]
     example = f'write for example `{{\\"inputs\\": \\"{places[0]}\\"}}`'
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        return Malformed("E0216", "this request is no JSON", example)
+        return Misfit("E0216", "this request is no JSON", example)
     if not any(text in places for text in _texts(found)):
         shown = enumerated(f'"{place}"' for place in places).replace(" and ", " or ")
-        return Malformed("E0216", f"this request has no place for what is asked about: {shown}", example)
+        return Misfit("E0216", f"this request has no place for what is asked about: {shown}", example)
     return None
 
 
@@ -83,27 +70,27 @@ def _texts(part: Any) -> Iterator[str]:
                 yield from _texts(value)
 
 
-def _answer_path(text: str, wanted: Type) -> Malformed | None:
+def _answer_path(text: str, wanted: Type) -> Misfit | None:
     del wanted
     if not text or all(STEP.fullmatch(step) and step == step.strip() for step in text.split(".")):
         return None  # without a path the answer itself is meant
-    return Malformed(
+    return Misfit(
         "E0216",
         f"`{text}` is no path into an answer",
         "write names with dots between them, `[]` for every entry of a list: `data[].scores`",
     )
 
 
-def _secret() -> Malformed:
-    return Malformed("E0217", "a key or a password stands in this text", NAMED, IN_THE_OPEN, secret=True)
+def _secret() -> Misfit:
+    return Misfit("E0217", "a key or a password stands in this text", NAMED, IN_THE_OPEN, secret=True)
 
 
-def malformed(text: str, wanted: Type) -> Malformed | None:
+def malformed(text: str, wanted: Type) -> Misfit | None:
     """Why a text has not the form of a type; None where it has."""
     return _secret() if looks_secret(text) else FORMS[wanted.name](text, wanted)
 
 
-FORMS: dict[str, Callable[[str, Type], Malformed | None]] = {
+FORMS: dict[str, Callable[[str, Type], Misfit | None]] = {
     "variable": _variable,
     "url": _url,
     "template": _template,
