@@ -116,16 +116,23 @@ def _rules(audit: Audit) -> Iterator[tuple[Gate, GateRule]]:
     return ((gate, rule) for gate in audit.gates for rule in gate.rules)
 
 
+def _against_constant(comparison: Comparison) -> tuple[Reading, str, Constant] | None:
+    """A measurement, the sign, and the number that it is compared with, whichever stands first; None for what is no such thing."""
+    left, sign, right = comparison.left, comparison.sign, comparison.right
+    if isinstance(left, Constant):
+        left, sign, right = right, FLIPPED[sign], left
+    return (left, sign, right) if isinstance(left, Reading) and isinstance(right, Constant) else None
+
+
 def thresholds_can_be_reached(audit: Audit) -> Iterator[Diagnostic]:
     """A bound that no result could meet makes a gate that can never pass; one that every result meets says nothing."""
     for _, rule in _rules(audit):
         for comparison, turned in comparisons(rule.condition):
             yield from _decided(audit, rule, comparison)
-            reading, sign, threshold = comparison.left, comparison.sign, comparison.right
-            if isinstance(reading, Constant):
-                reading, sign, threshold = threshold, FLIPPED[sign], reading
-            if not isinstance(reading, Reading) or not isinstance(threshold, Constant):
+            against = _against_constant(comparison)
+            if against is None:
                 continue
+            reading, sign, threshold = against
             metric = audit.measurements[reading.measurement].metric
             if (
                 metric.unit == "share"
@@ -219,11 +226,10 @@ def rules_ask_for_little_leakage(audit: Audit) -> Iterator[Diagnostic]:
     """A `require` that holds only where much leaks is a control, or its sign is turned round."""
     for _, rule in _rules(audit):
         for comparison, turned in comparisons(rule.condition) if rule.verb != "control" else ():
-            reading, sign, threshold = comparison.left, comparison.sign, comparison.right
-            if isinstance(reading, Constant):
-                reading, sign, threshold = threshold, FLIPPED[sign], reading
-            if not isinstance(reading, Reading) or not isinstance(threshold, Constant):
+            against = _against_constant(comparison)
+            if against is None:
                 continue
+            reading, sign, _ = against
             metric = audit.measurements[reading.measurement].metric
             is_worse = metric.higher == "worse" or reading.view in DIFFERENCES  # a gain is what the attack has ahead
             worse = (">=", ">") if is_worse else ("<=", "<")
