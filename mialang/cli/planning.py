@@ -83,7 +83,7 @@ def _sizes(plan: Plan, store: Path | None, work: WorkSettings | None) -> dict[st
 
 
 def cost_of(plan: Plan, keep: Store, work: WorkSettings) -> tuple[Cost, frozenset[str]]:
-    """What a plan will cost, by what the store knows: its own nodes first, else what operators took in any run; and what is known."""
+    """What a plan will cost, by what the store knows: its own nodes first, else what operators took in runs of the spec; and what is known."""
     from mialang.engine.index import operator_seconds  # noqa: PLC0415
     from mialang.engine.schedule import known_nodes  # noqa: PLC0415
     from mialang.plan.cost import estimate  # noqa: PLC0415

@@ -69,7 +69,7 @@ def _lacking(plan: Plan, chosen: frozenset[str], cached: frozenset[str]) -> list
 def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
     """The table of figures, the gates, and where the report is: in the run, unless it was written elsewhere."""
     from mialang.cli.table import figure_lines  # noqa: PLC0415
-    from mialang.report.sections.effects import idle_defenses, idle_targets  # noqa: PLC0415
+    from mialang.report.sections.effects import idle  # noqa: PLC0415
 
     heading, *lines = figure_lines(record) or [""]
     say(coloured(heading, "heading", stream), stream)
@@ -78,7 +78,7 @@ def summary_words(record: Record, stream: TextIO, written: str = "") -> None:
     say("", stream)
     _say_failures(record, stream)
     _say_gates(record, stream)
-    for sentence in (*idle_targets(record), *idle_defenses(record)):
+    for sentence in idle(record):
         say(coloured("caution", "inconclusive", stream) + f": {sentence}", stream)
     for name, why in record.verdict.unmeasured.items():
         say(coloured("not measured", "inconclusive", stream) + f": {name}: {why}", stream)

@@ -61,7 +61,7 @@ class Decoding:
         logs = self.logprobs(answer, step)
         if self.is_greedy:
             return logs.argmax(-1)
-        # The inverse of the distribution function, in double precision: many times quicker than `torch.multinomial`.
+        # The inverse of the distribution function, in double precision; `torch.multinomial` takes longer over whole vocabularies.
         reached = logs.double().exp().cumsum(-1)
         drawn = torch.rand(len(logs), 1, generator=generator, dtype=torch.float64) * reached[:, -1:]
         return torch.searchsorted(reached, drawn, right=True).squeeze(1).clamp_max(logs.shape[-1] - 1)

@@ -23,7 +23,7 @@ from mialang.operators.run import Json, Run
 from mialang.operators.text.sampling import Samples
 from mialang.operators.text.tokenizer import Tokenizer
 
-AT_ONCE = 2**22  # numbers of an answer; a CPU is a third quicker than with answers too large for its cache
+AT_ONCE = 2**22  # numbers of an answer: larger ones do not fit the cache of a CPU
 
 
 @dataclass(frozen=True, eq=False)

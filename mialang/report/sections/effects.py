@@ -8,7 +8,12 @@ from mialang.report.record import Record
 BARELY = 0.02  # of accuracy above that of the commonest class
 
 
-def idle_defenses(record: Record) -> list[str]:
+def idle(record: Record) -> list[str]:
+    """A sentence for each defense that changed nothing and each target that learned nothing."""
+    return _idle_defenses(record) + _idle_targets(record)
+
+
+def _idle_defenses(record: Record) -> list[str]:
     """A sentence for each attack and cell in which a defense on answers changed none of them."""
     counted: dict[tuple[str, str], tuple[int, int]] = {}
     for arm in record.plan.arms:
@@ -27,7 +32,7 @@ def idle_defenses(record: Record) -> list[str]:
     ]
 
 
-def idle_targets(record: Record) -> list[str]:
+def _idle_targets(record: Record) -> list[str]:
     """A sentence for each sort of target that answers no better than who always names the commonest class."""
     found: dict[str, tuple[float, float]] = {}
     for name, node in record.plan.nodes.items():

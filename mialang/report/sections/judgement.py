@@ -11,7 +11,7 @@ from mialang.plan.model import Plan
 from mialang.report.phrases import EVERYWHERE, MARKS, NOT_EVALUATED, Mark, place, unit_of
 from mialang.report.record import Record
 from mialang.report.rendering import counted
-from mialang.report.sections.effects import idle_defenses, idle_targets
+from mialang.report.sections.effects import idle
 from mialang.report.summary import number
 from mialang.report.verdict import CellVerdict, GateVerdict, RuleVerdict
 
@@ -175,7 +175,7 @@ def _cautions(record: Record) -> list[str]:
         found.append(
             "The model is fixed by its weights: repeats vary the attack only, and figures speak for this model."
         )
-    return found + idle_defenses(record) + idle_targets(record)
+    return found + idle(record)
 
 
 def _gate(gate: GateVerdict, record: Record) -> GateView:
