@@ -117,8 +117,9 @@ def plan(  # noqa: PLR0913 - what the command can be told
         keep = Store(store_folder(store)).readable()
     except StoreError as problem:
         refuse(str(problem), problem.help or "choose another store with `--store DIR`", Exit.BROKEN, "E0810")
-    made = selected(planned(spec, settings, seed, store), select, store)
-    cost, cached = cost_of(made, keep, Work())
+    work = Work()
+    made = selected(planned(spec, settings, seed, store), select, store, work)
+    cost, cached = cost_of(made, keep, work)
     say(plan_words(made, cost, cached))
     if out is not None:
         write_text(out, as_json(made))

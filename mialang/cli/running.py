@@ -77,7 +77,7 @@ def run(  # noqa: PLR0913 - one per option
         refuse(f"there is no folder `{data}`", "give the folder that holds the data files")
     work = WorkSettings(threads=threads, data=str(data.resolve()) if data else None, trusted=(*trust, *trusted_here()),
                         vouched=tuple(trust), isolate=isolate.value, device=device_here(device), transcript=transcript.value)  # fmt: skip
-    plan = selected(_plan_of(spec, settings, seed, store, work), select, store)
+    plan = selected(_plan_of(spec, settings, seed, store, work), select, store, work)
     look_for_boundary(plan, work, people)
     keep = Store(store_folder(store))
     try:

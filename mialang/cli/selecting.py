@@ -13,6 +13,7 @@ from mialang.cli.kept import damaged_run, no_run
 from mialang.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
+    from mialang.engine.work import Settings as WorkSettings
     from mialang.plan.model import Plan
     from mialang.plan.selection import Past
 
@@ -27,11 +28,11 @@ SelectOption = Annotated[
 ]
 
 
-def selected(plan: Plan, wanted: list[str], store: Path | None) -> Plan:
+def selected(plan: Plan, wanted: list[str], store: Path | None, work: WorkSettings) -> Plan:
     """Mark what is wanted of a plan, and end where nothing is: with 0 where an earlier run left nothing to do."""
     from mialang.plan.selection import select  # noqa: PLC0415
 
-    made, findings = select(plan, wanted, lambda name: _past(store_folder(store), name))
+    made, findings = select(plan, wanted, lambda name: _past(store_folder(store), name, work))
     if findings and not any(finding.is_error for finding in findings):
         for finding in findings:
             say("; ".join((finding.title, *finding.helps)), sys.stderr)
@@ -42,7 +43,7 @@ def selected(plan: Plan, wanted: list[str], store: Path | None) -> Plan:
     return made
 
 
-def _past(folder: Path, name: str) -> Past | Diagnostic:
+def _past(folder: Path, name: str, work: WorkSettings) -> Past | Diagnostic:
     """An earlier run, as far as a selection asks for it."""
     from mialang.engine.runs import Run  # noqa: PLC0415
     from mialang.engine.store import Store, StoreError  # noqa: PLC0415
@@ -57,6 +58,6 @@ def _past(folder: Path, name: str) -> Past | Diagnostic:
     except (ValueError, KeyError, OSError):
         return damaged_run(name)
     made = outcome.get("nodes", {})
-    stale = {each for each, what in made.items() if store.find(what["key"])[0] is None}
+    stale = {each for each, what in made.items() if store.find(what["key"], work.look)[0] is None}
     undone = {each for each, node in nodes.items() if each not in made and not node.passes_on}
     return Past(frozenset(nodes.keys() - stale), frozenset(undone))
