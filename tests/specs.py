@@ -66,9 +66,9 @@ def codes(text: str, settings: dict[str, str] | None = None) -> list[str]:
     return [finding.code for finding in findings(text, settings)]
 
 
-def sound(text: str) -> Audit:
+def sound(text: str, name: str = "audit.mia") -> Audit:
     """The typed spec of a text without errors."""
-    audit, found = check(Source("audit.mia", text))
+    audit, found = check(Source(name, text))
     assert audit is not None
     errors = [as_text(finding) for finding in found if finding.is_error]
     assert errors == [], "\n".join(errors)

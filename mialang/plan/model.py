@@ -204,6 +204,11 @@ class BudgetPlan(Frozen):
     usd: float | None = None
 
 
+NAMED: Any = {  # what holds the name of the spec's file, which is no part of what is run
+    "spec_name": True, "findings": True, "nodes": {"__all__": {"place"}}, "gates": {"__all__": {"rules": {"__all__": {"place"}}}},
+}  # fmt: skip
+
+
 class Plan(Frozen):
     """Everything that `run` needs.
 
@@ -239,8 +244,8 @@ class Plan(Frozen):
 
     @property
     def key(self) -> str:
-        """A digest of the plan."""
-        return digest(self.model_dump(mode="json", exclude={"spec_name", "findings"}))
+        """A digest of the plan, whatever its spec is called."""
+        return digest(self.model_dump(mode="json", exclude=NAMED))
 
     def steps_among(self, names: Iterable[str]) -> list[str]:
         """Those of some nodes that compute something: what people count. Grants and handles only pass on."""

@@ -179,6 +179,14 @@ def test_a_plan_survives_json() -> None:
     assert again.key == plan.key
 
 
+def test_a_plan_is_the_same_whatever_its_spec_is_called() -> None:
+    one, other = (lower(sound(spec(), name)) for name in ("audit.mia", "elsewhere/copy.mia"))
+    assert one.spec_name != other.spec_name
+    assert next(iter(one.nodes.values())).place != next(iter(other.nodes.values())).place
+    assert one.key == other.key
+    assert one.key != lower(sound(spec(attack="attack inside { against = insider  use = [GMI(keep = 6)] }"))).key
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"nodes": 3}', "null"])
 def test_what_is_no_plan_is_a_finding(text: str) -> None:
     plan, found = read_plan(text, "plan.json")
