@@ -40,7 +40,7 @@ def why(
     if not found:
         words = {word for each in nodes.values() for word in (each.label, each.operator)}
         labels = [nodes[name].label for name in record.plan.steps_among(nodes)]
-        help_ = did_you_mean(node, words | set(nodes)) or f"nodes are {listed(labels)}"
+        help_ = did_you_mean(node, words | set(nodes)) or f"nodes are {listed(labels, most=10)}"
         refuse(f"the run has no node `{node}`", help_, Exit.SPEC_WRONG, "E0811")
     for name in found[:MOST]:
         say(explanation_words(explain(record, name), record) + "\n")

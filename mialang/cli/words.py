@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 from mialang.cli.console import coloured, say
-from mialang.diagnostics import Diagnostic, error
+from mialang.diagnostics import Diagnostic, error, listed
 from mialang.diagnostics.render import drawn
 from mialang.meaning.units import duration
 from mialang.source import Source, Span
@@ -43,9 +43,8 @@ def plan_words(plan: Plan, cost: Cost, cached: frozenset[str] = frozenset()) -> 
     among = f" of {len(steps)} selected" if plan.selected is not None else ""
     lines.append(f"{cells} × {plan.repeats} repeats: {cost.nodes} nodes{among}, {cost.cached} known already")
     if lacking := _lacking(plan, chosen, cached):
-        shown = ", ".join(f"`{label}`" for label in lacking[:5]) + (", …" if len(lacking) > 5 else "")
         lines.append(
-            f"the selection rests on {shown}, neither selected nor known: put a `+` in front to select that too"
+            f"the selection rests on {listed(lacking, most=5)}, neither selected nor known: put a `+` in front to select that too"
         )
     if cost.queries:
         paid = f", for up to {cost.usd:,.2f} usd" if cost.usd else ""
@@ -156,8 +155,7 @@ def _selection_words(record: Record) -> list[str]:
     missing = record.outcome.get("lacking", {})
     left = [name for name in plan.selected if name in missing]
     if left:
-        labels = dict.fromkeys(plan.nodes[missing[name]].label for name in left)
-        shown = ", ".join(f"`{label}`" for label in list(labels)[:5]) + (", …" if len(labels) > 5 else "")
+        shown = listed((plan.nodes[missing[name]].label for name in left), most=5)
         lines.append(
             f"{len(left)} of them could not be run: they rest on {shown}, neither selected nor known. "
             "Put a `+` in front of a name to select what it needs too."

@@ -34,10 +34,10 @@ def closest(word: str, known: Iterable[str], most: int = 1, alike: float = ALIKE
     return [candidate for _, candidate in sorted(scored)[:most]]
 
 
-def listed(names: Iterable[str], most: int = 10) -> str:
-    """Names one after another, each once, the first few of many."""
+def listed(names: Iterable[object], most: int | None = None) -> str:
+    """Names between backticks, separated by commas, each once; of many the first few."""
     known = list(dict.fromkeys(names))
-    return ", ".join(f"`{name}`" for name in known[:most]) + (", …" if len(known) > most else "")
+    return ", ".join(f"`{name}`" for name in known[:most]) + (", …" if len(known) > (most or len(known)) else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -46,5 +46,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if near := closest(word, known):
         return f"did you mean `{near[0]}`?"
     if known and len(known) <= 12:
-        return "known here: " + ", ".join(f"`{name}`" for name in known)
+        return f"known here: {listed(known)}"
     return ""

@@ -79,7 +79,7 @@ class Run:
             return cls(runs[0].name, runs[0])
         if not runs:
             raise StoreError(f"there is no run called `{name}` in `{store.root}`")
-        raise StoreError(f"{len(runs)} runs begin with `{name}`: {listed(each.name for each in runs)}")
+        raise StoreError(f"{len(runs)} runs begin with `{name}`: {listed((each.name for each in runs), most=10)}")
 
     def plan(self) -> Plan:
         """The plan that was run."""

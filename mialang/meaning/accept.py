@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from mialang.diagnostics import closest
+from mialang.diagnostics import closest, listed
 from mialang.meaning.arithmetic import is_number
 from mialang.meaning.declarations import AccessDeclaration, DefenseDeclaration, ExtentDeclaration, Operator, Recipe
 from mialang.meaning.forms import FORMS, malformed
@@ -34,7 +34,7 @@ from mialang.meaning.values import (
     Unknown,
     Value,
 )
-from mialang.meaning.words import EXAMPLES, belonging, listed, measure_words, number_words, type_words, with_article
+from mialang.meaning.words import EXAMPLES, belonging, measure_words, number_words, type_words, with_article
 
 DIMENSIONS = {
     "share": "share",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
-from mialang.diagnostics import Diagnostic, closest, did_you_mean, error
+from mialang.diagnostics import Diagnostic, closest, did_you_mean, error, listed
 from mialang.meaning.declarations import (
     AccessDeclaration,
     Declaration,
@@ -23,7 +23,6 @@ from mialang.meaning.declarations import (
     Recipe,
 )
 from mialang.meaning.literals import LiteralReader
-from mialang.meaning.words import listed
 from mialang.syntax import tree
 
 FAMILIES = ("optimization", "training", "generate_and_rank", "baseline")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mialang.diagnostics import Diagnostic, closest, did_you_mean, error
+from mialang.diagnostics import Diagnostic, closest, did_you_mean, error, listed
 from mialang.meaning.accept import accept, describe, kind_of, none_of
 from mialang.meaning.arguments import (
     CLASSES,
@@ -53,7 +53,7 @@ from mialang.meaning.values import (
     is_unknown,
     joined,
 )
-from mialang.meaning.words import listed, type_words
+from mialang.meaning.words import type_words
 from mialang.syntax import tree
 from mialang.threat import KNOWLEDGE
 

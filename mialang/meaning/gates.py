@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.diagnostics import Diagnostic, did_you_mean, error, listed
 from mialang.meaning.arithmetic import ArithmeticProblem, calculate, is_number
 from mialang.meaning.audit import (
     VIEWS,
@@ -27,7 +27,7 @@ from mialang.meaning.fits import candidate_of
 from mialang.meaning.types import Type
 from mialang.meaning.units import Quantity
 from mialang.meaning.values import Application, DefendedModel, Hole, Named, Unknown, Value, is_unknown, walk
-from mialang.meaning.words import article, listed, measure_words
+from mialang.meaning.words import article, measure_words
 from mialang.syntax import tree
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from mialang.diagnostics import Diagnostic, closest, error
+from mialang.diagnostics import Diagnostic, closest, error, listed
 from mialang.meaning.blocks import evaluate_block
 from mialang.meaning.declarations import AccessDeclaration, Declaration
 from mialang.meaning.declare import declare
@@ -23,7 +23,6 @@ from mialang.meaning.schema import BLOCKS, block_of, check_shape
 from mialang.meaning.scope import Binding, Deferred, Lazy, Namespace, Scope
 from mialang.meaning.types import Type
 from mialang.meaning.values import Special, Unknown, Value
-from mialang.meaning.words import listed
 from mialang.source import Source, Span
 from mialang.syntax import parse, tree
 

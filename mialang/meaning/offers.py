@@ -6,11 +6,10 @@ import re
 from functools import cache
 from pathlib import Path
 
-from mialang.diagnostics import closest
+from mialang.diagnostics import closest, listed
 from mialang.meaning.library import PRELUDE, VOCABULARY, declared_in, files_of, known_modules
 from mialang.meaning.registry import Registry
 from mialang.meaning.types import Type
-from mialang.meaning.words import listed
 
 OFFERING = {
     "access": "std.access",

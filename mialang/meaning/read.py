@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
-from mialang.diagnostics import Diagnostic, did_you_mean, error
+from mialang.diagnostics import Diagnostic, did_you_mean, error, listed
 from mialang.meaning.accept import describe, kind_of
 from mialang.meaning.audit import Attack, Audit, Budget, Instance, Matrix, Measurement, Threat
 from mialang.meaning.blocks import PriorValue
@@ -28,7 +28,7 @@ from mialang.meaning.values import (
     is_unknown,
     walk,
 )
-from mialang.meaning.words import listed, type_words
+from mialang.meaning.words import type_words
 from mialang.source import Source, Span
 from mialang.syntax import tree
 

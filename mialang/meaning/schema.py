@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mialang.diagnostics import Diagnostic, closest, error
-from mialang.meaning.words import article, enumerated, listed
+from mialang.diagnostics import Diagnostic, closest, error, listed
+from mialang.meaning.words import article, enumerated
 from mialang.syntax import tree
 
 

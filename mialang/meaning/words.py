@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mialang.diagnostics import listed
 from mialang.meaning.types import Type
 
 EXAMPLES = {"share": "5 %", "seconds": "20 min", "queries": "5_000 queries", "tokens": "32 tokens", "usd": "20 usd",
@@ -107,11 +108,6 @@ def number_words(number: float) -> str:
 def measure_words(dimension: str) -> str:
     """What a quantity of a dimension is: `a time`, `a number of queries`."""
     return DIMENSIONS.get(dimension, f"a number of {dimension}")
-
-
-def listed(names: Iterable[object]) -> str:
-    """Names between backticks, separated by commas."""
-    return ", ".join(f"`{name}`" for name in names)
 
 
 def enumerated(names: Iterable[object]) -> str:

@@ -182,7 +182,7 @@ def _by_name(name: str, graph: _Graph) -> set[str] | Diagnostic:
         return begun
     known = (*(each.name for each in plan.measurements), *(each.attack for each in plan.attacks),
              *(plan.nodes[each].label for each in plan.steps_among(plan.nodes)))  # fmt: skip
-    help_ = did_you_mean(name, words) or f"there is {listed(known)}"
+    help_ = did_you_mean(name, words) or f"there is {listed(known, most=10)}"
     return error(CODE, f"nothing in this audit is called `{name}`").help(help_)
 
 

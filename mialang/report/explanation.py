@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mialang.diagnostics import listed
 from mialang.engine.runs import Run
 from mialang.engine.store import StoreError
 from mialang.plan.model import Node, Plan
@@ -238,7 +239,7 @@ def _difference(record: Record, node: Node, run: Run, plan: Plan, twin: Node) ->
     if twin.id != node.id:
         inputs = [each for each in node.inputs if each not in twin.inputs]
         if inputs:
-            return f"it rests on {_listed(inputs)}, unlike `{twin.id}` of the run {run.id}"
+            return f"it rests on {listed(inputs, most=4)}, unlike `{twin.id}` of the run {run.id}"
         return f"it draws with another seed than `{twin.id}` of the run {run.id}: {node.seed}, not {twin.seed}"
     outcome = run.outcome()
     news = [
@@ -247,7 +248,7 @@ def _difference(record: Record, node: Node, run: Run, plan: Plan, twin: Node) ->
         if _output(outcome, each) is not None and _output(outcome, each) != _output(record.outcome, each)
     ]
     if news:
-        return f"the contents of {_listed(news)} changed since the run {run.id}"
+        return f"the contents of {listed(news, most=4)} changed since the run {run.id}"
     return f"the run {run.id} left no result of it"
 
 
@@ -263,10 +264,6 @@ def _artefacts(node: Node, plan: Plan) -> list[str]:
 def _output(outcome: Mapping[str, Json], name: str) -> str | None:
     made = outcome.get("nodes", {}).get(name)
     return None if made is None else str(made["output"])
-
-
-def _listed(names: list[str], most: int = 4) -> str:
-    return ", ".join(f"`{name}`" for name in names[:most]) + (", …" if len(names) > most else "")
 
 
 # -- why it has no result ------------------------------------------------------------------------------------------

@@ -86,6 +86,12 @@ def test_a_slip_is_answered_with_the_nearest_word(changed: dict[str, str], code:
     assert hint in found[0].helps
 
 
+def test_a_value_of_another_sort_is_answered_with_the_words_that_belong_there() -> None:
+    text = spec(data=PARTS["data"].replace('split = "train"', "split = 3"))
+    (finding,) = [each for each in findings(text) if each.code == "E0210"]
+    assert all(f"`{word}`" in " ".join((finding.title, *finding.helps)) for word in ("train", "test", "all"))
+
+
 def test_a_finding_caused_by_an_earlier_one_is_suppressed() -> None:
     assert codes(spec(data=PARTS["data"].replace("image.Digits { split", "image.Digts { split", 1))) == ["E0202"]
     assert codes(spec(target="target victim : image.Classifier { model = image.cn()  trained = secret }")) == ["E0202"]
