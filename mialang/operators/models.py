@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import ClassVar, Self, TypeVar
 
@@ -21,6 +21,7 @@ Builder = Callable[..., nn.Module]
 BUILDERS: dict[str, Builder] = {}
 B = TypeVar("B", bound=Builder)
 N = TypeVar("N", bound=nn.Module)
+VALUES = 2**17  # input values of a forward pass on the CPU: of more, what the layers make no longer fits a cache
 
 
 def builder(name: str) -> Callable[[B], B]:
@@ -121,10 +122,9 @@ class Model(Artefact, kind="model"):
                 help="make both from records of one shape: whatever is asked is like what the model was trained on",
             )
         if name == "logits":
-            logits: torch.Tensor = placed(self.network, x.device)(x)
-            return logits
+            return in_parts(placed(self.network, x.device), x)
         if name == "features":
-            return penultimate(placed(self.network, x.device), x)
+            return in_parts(partial(penultimate, placed(self.network, x.device)), x)
         raise OperatorError(f"a classifier has no observable `{name}` of its own", help="ask for logits or features")
 
     def batch_norm_statistics(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -180,6 +180,14 @@ def penultimate(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
     finally:
         hook.remove()
     return seen[-1]
+
+
+def in_parts(work: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Have records `[n, …]` worked on part by part where no gradient is needed and the CPU does it; `work` maps records to rows."""
+    rows = max(1, VALUES // max(1, x[:1].numel()))
+    if len(x) <= rows or x.device.type != "cpu" or x.requires_grad:
+        return work(x)
+    return torch.cat([work(part) for part in x.split(rows)])
 
 
 def placed(network: N, device: torch.device) -> N:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from mialang.operators.errors import OperatorError
-from mialang.operators.models import channels_last
+from mialang.operators.models import channels_last, in_parts
 from mialang.operators.run import Run
 
 
@@ -133,10 +133,7 @@ def commonest(columns: torch.Tensor) -> float:
     return int(torch.bincount(columns).max()) / len(columns)
 
 
-def share_correct(network: nn.Module, inputs: torch.Tensor, columns: torch.Tensor, batch: int = 2048) -> float:
+@torch.inference_mode()
+def share_correct(network: nn.Module, inputs: torch.Tensor, columns: torch.Tensor) -> float:
     """Return the share of records whose largest logit is the true column."""
-    hits = sum(
-        int((network(inputs[at : at + batch]).argmax(1) == columns[at : at + batch]).sum())
-        for at in range(0, len(inputs), batch)
-    )
-    return hits / len(inputs)
+    return int((in_parts(network, inputs).argmax(1) == columns).sum()) / len(inputs)

@@ -13,6 +13,7 @@ from mialang.operators.defenses.private import PrivateTraining, fit_privately
 from mialang.operators.defenses.training import NegativeLabelSmoothing, dp_sgd, negative_label_smoothing
 from mialang.operators.errors import OperatorError
 from mialang.operators.image import architectures
+from mialang.operators.models import in_parts
 from mialang.operators.training import Schedule, TrainingDefense, fit, loss_of, share_correct
 from tests.operators.stand_in import run
 from tests.operators.strategies import matrices
@@ -140,3 +141,36 @@ def test_private_training_replaces_batch_normalisation_and_says_so():
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     assert any(isinstance(layer, nn.GroupNorm) for layer in network.modules())
     assert torch.isfinite(network(torch.rand(1, 1, 8, 8))).all()
+
+
+def test_accuracy_is_taken_part_by_part_and_keeps_nothing_for_a_gradient():
+    seen = []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            seen.append(len(x))
+            assert not torch.is_grad_enabled()
+            return super().forward(x)
+
+    network, x = Watched(2**10, 3), torch.rand(300, 2**10)
+    with torch.no_grad():
+        columns = network(x).argmax(1)
+    columns[:30] = (columns[:30] + 1) % 3
+    seen.clear()
+    assert share_correct(network, x, columns) == 0.9
+    assert seen == [128, 128, 44]
+
+
+def test_parts_give_the_same_rows_and_what_needs_a_gradient_is_not_cut():
+    network, x = nn.Linear(2**10, 3), torch.rand(300, 2**10)
+    seen = []
+    whole = network(x)
+
+    def work(part):
+        seen.append(len(part))
+        return network(part)
+
+    assert torch.allclose(in_parts(work, x), whole, atol=1e-6)
+    in_parts(work, x.clone().requires_grad_())
+    assert in_parts(work, x[:0]).shape == (0, 3)
+    assert seen == [128, 128, 44, 300, 0]

@@ -1,0 +1,32 @@
+"""The C allocator: memory that was freed is kept for the next tensor, rather than handed back to the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+# As in malloc.h of glibc.
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+KEPT = 512 * 2**20  # bytes free at the top of the heap before they are handed back
+LARGE = (
+    32 * 2**20
+)  # bytes from which a block is mapped by itself, and handed back as soon as it is freed; 32 MiB is glibc's own limit
+
+
+def keep_freed() -> bool:
+    """Have the allocator keep what was freed, up to half a GiB, and say whether it does.
+
+    A training step frees its buffers, of some MiB each, and asks for the same ones again. By default glibc maps such blocks one by
+    one, so that the kernel clears and maps every page of them anew in every step.
+
+    Nothing is done under another C library, nor where the environment holds settings of glibc's allocator.
+    """
+    if any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # no such function here, or no C library that can be asked
+        return False
+    mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
+    return bool(mallopt(M_TRIM_THRESHOLD, KEPT)) and bool(mallopt(M_MMAP_THRESHOLD, LARGE))
