@@ -9,9 +9,7 @@ import os
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 KEPT = 512 * 2**20  # bytes free at the top of the heap before they are handed back
-LARGE = (
-    32 * 2**20
-)  # bytes from which a block is mapped by itself, and handed back as soon as it is freed; 32 MiB is glibc's own limit
+LARGE = 32 * 2**20  # bytes of a block that is mapped by itself, and handed back when freed; glibc takes no more
 
 
 def keep_freed() -> bool:

@@ -9,25 +9,25 @@ import sys
 
 import pytest
 
-# Twenty blocks of 8 MiB, as of the layers of a step: taken and freed ten times, after twenty times in which the allocator settles.
+# Steps of training of a small convolutional net, after some in which the allocator settles.
 PROGRAM = """
 import resource
 import mialang.operators
 import torch
-def step():
-    return [torch.ones(2**21) for _ in range(20)]
-faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    step()
-before = faults()
-for _ in range(10):
-    step()
-print(faults() - before)
+from torch import nn
+network = nn.Sequential(*(nn.Conv2d(16, 16, 3, padding=1) for _ in range(8)))
+x = torch.rand(64, 16, 32, 32)
+def steps(n):
+    for _ in range(n):
+        network(x).mean().backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = steps(10)
+print(steps(5) - before)
 """
 
 
 def faults(**environment: str) -> int:
-    """How many pages the kernel had to map for ten steps."""
+    """How many pages the kernel had to map for five steps."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env={**clean, **environment}, capture_output=True, text=True, check=True
