@@ -95,7 +95,7 @@ def _number(sign: str, left: float, right: float) -> float:
     try:
         result = ARITHMETIC[sign](left, right)
     except ZeroDivisionError:
-        raise ArithmeticProblem("this divides by zero", "nothing can be divided by zero: change the divisor") from None
+        raise by_zero() from None
     except OverflowError:
         raise _too_large() from None
     if isinstance(result, int) and abs(result) > LARGEST:
@@ -103,6 +103,11 @@ def _number(sign: str, left: float, right: float) -> float:
     if not math.isfinite(result) and math.isfinite(left) and math.isfinite(right):
         raise _too_large()
     return result
+
+
+def by_zero() -> ArithmeticProblem:
+    """The problem of a division by zero."""
+    return ArithmeticProblem("this divides by zero", "nothing can be divided by zero: change the divisor")
 
 
 def _too_large() -> ArithmeticProblem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mialang.diagnostics import Diagnostic, did_you_mean, error, listed
-from mialang.meaning.arithmetic import ArithmeticProblem, calculate, is_number
+from mialang.meaning.arithmetic import ArithmeticProblem, by_zero, calculate, is_number
 from mialang.meaning.audit import (
     VIEWS,
     Arithmetic,
@@ -126,6 +126,9 @@ class _GateReader:
             if isinstance(value, Quantity):
                 return Constant(value.value, value.dimension)
             return Constant(float(value), left.dimension or right.dimension)
+        if sign == "/" and isinstance(right, Constant) and not right.value:
+            problem = by_zero()
+            raise self.refuse(error("E0213", str(problem), node.span).help(problem.help))
         return Arithmetic(sign, left, right)
 
     def _reading(self, node: tree.Expression) -> Term:
