@@ -1,9 +1,9 @@
 """A real audit inline and on worker processes, side by side: what the second core is worth.
 
-    MIALANG_DATA=DIR python benchmarks/executors.py [--set NAME=VALUE …] [--rounds 1]
+    MIALANG_DATA=DIR python benchmarks/executors.py [--set NAME=VALUE …] [--rounds 1] [--keep DIR]
 
-Every round runs the audit of MNIST with a defense into two empty stores, once with each executor, in turn. Inline, torch uses
-all cores for one node; with processes, each of as many workers as there are cores computes with one thread.
+Every round runs the whole audit of MNIST with a defense into two empty stores, once with each executor, in turn. Inline, torch
+uses all cores for one node; with processes, each of as many workers as there are cores computes with one thread.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SPEC = ROOT / "specs" / "image" / "mnist_white_box.mia"
-# Less of the audit, so that both runs end within half an hour.
-LESS = ("repeats=2", "epochs=1", "passes=1", "gan_steps=600", "steps=60", "at_most=600")
 
 
 def seconds(executor: str, settings: list[str], store: Path) -> tuple[float, int]:
@@ -39,18 +37,23 @@ def main() -> None:
     """Run both and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--set", action="append", metavar="NAME=VALUE", help="parameters of the audit; less than the whole"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of the audit, for less than the whole",
     )
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="an empty folder that keeps the stores")
     chosen = parser.parse_args()
     if "MIALANG_DATA" not in os.environ:
         parser.error("MIALANG_DATA names the folder that holds image/mnist.npz")
-    settings = chosen.set or list(LESS)
-    print(f"{SPEC.name} with {', '.join(settings)}, {os.cpu_count()} cores")
+    print(f"{SPEC.name}{' with ' * bool(chosen.set)}{', '.join(chosen.set)}, {os.cpu_count()} cores", flush=True)
     for number in range(chosen.rounds):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = (chosen.keep or Path(temporary)) / f"round-{number + 1}"
             order = ["processes", "inline"] if number % 2 == 0 else ["inline", "processes"]
-            took = {each: seconds(each, settings, Path(folder) / each) for each in order}
+            took = {each: seconds(each, chosen.set, folder / each) for each in order}
         inline, processes = took["inline"], took["processes"]
         print(
             f"round {number + 1}: inline {inline[0]:.0f} s, processes {processes[0]:.0f} s: "
