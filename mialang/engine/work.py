@@ -465,7 +465,7 @@ _recent: dict[str, Any] = {}
 
 
 def remember(output: str, artefact: Any) -> None:
-    """Keep an artefact at hand for the nodes that come next; the oldest goes."""
+    """Keep an artefact at hand for the nodes that come next; the one that went unused longest goes."""
     if not hasattr(artefact, "arrays"):
         return
     _recent.pop(output, None)
@@ -516,4 +516,6 @@ def load_artefact(store: Path, output: str, made_by: str, trusted: tuple[str, ..
                 )
             )
         remember(output, restore(kind, arrays, facts))
+    else:
+        remember(output, _recent[output])
     return _recent[output]
