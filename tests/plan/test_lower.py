@@ -60,8 +60,8 @@ def test_adding_a_defense_changes_no_other_cell() -> None:
 
 
 def test_more_repeats_keep_the_first_ones() -> None:
-    few = plan_of(gate='gate "g" { require utility >= 0 % }', matrix="matrix { defense = [none()]  repeat = 2 }")
-    many = plan_of(gate='gate "g" { require utility >= 0 % }', matrix="matrix { defense = [none()]  repeat = 3 }")
+    few = plan_of(gate='gate "g" { require utility >= 1 % }', matrix="matrix { defense = [none()]  repeat = 2 }")
+    many = plan_of(gate='gate "g" { require utility >= 1 % }', matrix="matrix { defense = [none()]  repeat = 3 }")
     assert set(few.nodes) <= set(many.nodes)
 
 
