@@ -127,8 +127,8 @@ class _GateReader:
                 return Constant(value.value, value.dimension)
             return Constant(float(value), left.dimension or right.dimension)
         if sign == "/" and isinstance(right, Constant) and not right.value:
-            problem = by_zero()
-            raise self.refuse(error("E0213", str(problem), node.span).help(problem.help))
+            zero = by_zero()
+            raise self.refuse(error("E0213", str(zero), node.span).help(zero.help))
         return Arithmetic(sign, left, right)
 
     def _reading(self, node: tree.Expression) -> Term:

@@ -161,9 +161,7 @@ def _decided(audit: Audit, rule: GateRule, comparison: Comparison) -> Iterator[D
             yield finding.note(note).help("write a threshold that a result could meet")
     elif cells and all(itself):
         yield (
-            error(
-                "E0608", f"this `{rule.verb}` compares a measurement with itself", rule.span, "whatever is measured"
-            )
+            error("E0608", f"this `{rule.verb}` compares a measurement with itself", rule.span, "whatever is measured")
             .note("both sides read the same measurement in the same cell")
             .help("compare it with another cell: `where` an axis has another value")
         )
