@@ -500,22 +500,23 @@ def load_artefact(store: Path, output: str, made_by: str, trusted: tuple[str, ..
     Raises:
         NodeFailedError: only the maker's code can read it, and that may not be imported here.
     """
-    if output not in _recent:
-        from mialang.operators.artefacts import known, restore  # noqa: PLC0415
-
-        kind, arrays, facts = unpack(Store(store).get(output))
-        if importing:
-            load_function(made_by, trusted)
-        # The maker need not know of the kind: `minus` hands on records of any sort.
-        if not known(kind) and not importing:
-            raise NodeFailedError(
-                Failure(
-                    f"an isolated attack made something of a kind that only its own code can read: `{kind[:60]}`",
-                    f"the code of `{package_of(made_by)}` is not imported where the target is",
-                    "let the attack hand over an artefact of mialang's kinds, as candidates, texts or links",
-                )
-            )
-        remember(output, restore(kind, arrays, facts))
-    else:
+    if output in _recent:
         remember(output, _recent[output])
-    return _recent[output]
+        return _recent[output]
+    from mialang.operators.artefacts import known, restore  # noqa: PLC0415
+
+    kind, arrays, facts = unpack(Store(store).get(output))
+    if importing:
+        load_function(made_by, trusted)
+    # The maker need not know of the kind: `minus` hands on records of any sort.
+    if not known(kind) and not importing:
+        raise NodeFailedError(
+            Failure(
+                f"an isolated attack made something of a kind that only its own code can read: `{kind[:60]}`",
+                f"the code of `{package_of(made_by)}` is not imported where the target is",
+                "let the attack hand over an artefact of mialang's kinds, as candidates, texts or links",
+            )
+        )
+    made = restore(kind, arrays, facts)
+    remember(output, made)
+    return made

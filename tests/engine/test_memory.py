@@ -23,9 +23,8 @@ def test_what_went_unused_longest_makes_room(monkeypatch: pytest.MonkeyPatch, tm
     work.remember("target", target)
     work.remember("first", first)
     for number in range(3 * work.RECENT):
-        assert (
-            work.load_artefact(tmp_path, "target", "nobody:nothing") is target
-        )  # not in the store: from memory, or not at all
+        # It is in no store: from memory, or not at all.
+        assert work.load_artefact(tmp_path, "target", "nobody:nothing") is target
         work.remember(str(number), Thing())
     assert "first" not in work._recent
     assert len(work._recent) == work.RECENT
