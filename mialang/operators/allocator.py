@@ -12,8 +12,8 @@ KEPT = 512 * 2**20  # bytes free at the top of the heap before they are handed b
 LARGE = 32 * 2**20  # bytes of a block that is mapped by itself, and handed back when freed; glibc takes no more
 
 
-def keep_freed() -> bool:
-    """Have the allocator keep what was freed, up to half a GiB, and say whether it does.
+def keep_freed() -> None:
+    """Have the allocator keep what was freed, up to half a GiB.
 
     A training step frees its buffers, of some MiB each, and asks for the same ones again. By default glibc maps such blocks one by
     one, so that the kernel clears and maps every page of them anew in every step.
@@ -21,10 +21,11 @@ def keep_freed() -> bool:
     Nothing is done under another C library, nor where the environment holds settings of glibc's allocator.
     """
     if any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
-        return False
+        return
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # no such function here, or no C library that can be asked
-        return False
+        return
     mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
-    return bool(mallopt(M_TRIM_THRESHOLD, KEPT)) and bool(mallopt(M_MMAP_THRESHOLD, LARGE))
+    mallopt(M_TRIM_THRESHOLD, KEPT)
+    mallopt(M_MMAP_THRESHOLD, LARGE)

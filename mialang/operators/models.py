@@ -122,9 +122,9 @@ class Model(Artefact, kind="model"):
                 help="make both from records of one shape: whatever is asked is like what the model was trained on",
             )
         if name == "logits":
-            return in_parts(placed(self.network, x.device), x)
+            return piecewise(placed(self.network, x.device), x)
         if name == "features":
-            return in_parts(partial(penultimate, placed(self.network, x.device)), x)
+            return piecewise(partial(penultimate, placed(self.network, x.device)), x)
         raise OperatorError(f"a classifier has no observable `{name}` of its own", help="ask for logits or features")
 
     def batch_norm_statistics(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -182,8 +182,13 @@ def penultimate(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return seen[-1]
 
 
-def in_parts(work: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """Have records `[n, …]` worked on part by part where no gradient is needed and the CPU does it; `work` maps records to rows."""
+def piecewise(work: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Have records `[n, …]` worked on in pieces that fit a cache where no gradient is needed and the CPU does it.
+
+    Args:
+        work: maps records to rows, each record for itself.
+        x: the records.
+    """
     rows = max(1, VALUES // max(1, x[:1].numel()))
     if len(x) <= rows or x.device.type != "cpu" or x.requires_grad:
         return work(x)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from mialang.operators.errors import OperatorError
-from mialang.operators.models import channels_last, in_parts
+from mialang.operators.models import channels_last, piecewise
 from mialang.operators.run import Run
 
 
@@ -127,7 +127,6 @@ def diverged(what: str, step: int, total: int, cause: str) -> OperatorError:
     )
 
 
-@torch.inference_mode()
 def commonest(columns: torch.Tensor) -> float:
     """Return the share of the commonest class among true columns `[n]`: what always answering it would get right."""
     return int(torch.bincount(columns).max()) / len(columns)
@@ -136,4 +135,4 @@ def commonest(columns: torch.Tensor) -> float:
 @torch.inference_mode()
 def share_correct(network: nn.Module, inputs: torch.Tensor, columns: torch.Tensor) -> float:
     """Return the share of records whose largest logit is the true column."""
-    return int((in_parts(network, inputs).argmax(1) == columns).sum()) / len(inputs)
+    return int((piecewise(network, inputs).argmax(1) == columns).sum()) / len(inputs)

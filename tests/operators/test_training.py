@@ -13,7 +13,7 @@ from mialang.operators.defenses.private import PrivateTraining, fit_privately
 from mialang.operators.defenses.training import NegativeLabelSmoothing, dp_sgd, negative_label_smoothing
 from mialang.operators.errors import OperatorError
 from mialang.operators.image import architectures
-from mialang.operators.models import in_parts
+from mialang.operators.models import piecewise
 from mialang.operators.training import Schedule, TrainingDefense, fit, loss_of, share_correct
 from tests.operators.stand_in import run
 from tests.operators.strategies import matrices
@@ -170,7 +170,7 @@ def test_parts_give_the_same_rows_and_what_needs_a_gradient_is_not_cut():
         seen.append(len(part))
         return network(part)
 
-    assert torch.allclose(in_parts(work, x), whole, atol=1e-6)
-    in_parts(work, x.clone().requires_grad_())
-    assert in_parts(work, x[:0]).shape == (0, 3)
+    assert torch.allclose(piecewise(work, x), whole, atol=1e-6)
+    piecewise(work, x.clone().requires_grad_())
+    assert piecewise(work, x[:0]).shape == (0, 3)
     assert seen == [128, 128, 44, 300, 0]
