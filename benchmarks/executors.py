@@ -48,7 +48,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if "MIALANG_DATA" not in os.environ:
         parser.error("MIALANG_DATA names the folder that holds image/mnist.npz")
-    print(f"{SPEC.name}{' with ' * bool(chosen.set)}{', '.join(chosen.set)}, {os.cpu_count()} cores", flush=True)
+    print(f"{SPEC.name}, {', '.join([*chosen.set, f'{os.cpu_count()} cores'])}", flush=True)
     for number in range(chosen.rounds):
         with tempfile.TemporaryDirectory() as temporary:
             folder = (chosen.keep or Path(temporary)) / f"round-{number + 1}"
