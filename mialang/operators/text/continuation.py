@@ -72,13 +72,7 @@ def likely_continuations(
     room = torch.full((len(about), tokens), tokenizer.end)
     rows = torch.cat([rows, room], 1)
     for step in range(tokens):
-        heads = torch.empty(len(rows), len(of.classes))
-        ends = lengths[units] + step
-        longest = int(ends.max()) + 1 if len(ends) else 1
-        for at, part in in_parts(rows[:, :longest], len(of.classes)):
-            answer = of.ask("next_token_logprobs", part)
-            last = ends[at : at + len(part), None, None].expand(-1, 1, answer.shape[-1])
-            heads[at : at + len(part)] = answer.gather(1, last).squeeze(1)
+        heads = _following(of, rows, lengths[units] + step)
         asked += torch.bincount(units, minlength=len(about))
         made = weights[:, None] + by.logprobs(heads, step)
         parents, chosen = torch.nonzero(made >= least, as_tuple=True)
@@ -94,6 +88,17 @@ def likely_continuations(
     run.note("beginnings_cut", cut)
     run.note("passages_with_a_continuation", len(units.unique()))
     return Candidates(written, units, weights.exp(), units.clone(), about.units, asked=asked[units])
+
+
+def _following(of: Handle, rows: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    """Return log-probabilities `[n, tokens]` of what follows places `ends` `[n]` of rows `[n, T]`; short rows are asked together."""
+    order = ends.argsort(stable=True)
+    made = torch.empty(len(rows), len(of.classes))
+    for at, part in in_parts(rows[order], len(of.classes)):
+        own = order[at : at + len(part)]
+        answer = of.ask("next_token_logprobs", part[:, : int(ends[own].max()) + 1])
+        made[own] = answer[torch.arange(len(own)), ends[own]]
+    return made
 
 
 def _widest(units: torch.Tensor, weights: torch.Tensor, width: int) -> torch.Tensor:

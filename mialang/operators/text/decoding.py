@@ -47,8 +47,8 @@ class Decoding:
             step: how many tokens were chosen before.
         """
         made = answer / self.at(step)
-        if self.top_k is not None and self.top_k < made.shape[-1]:
-            made = _largest(made, self.top_k)
+        if self.top_k is not None:
+            made = largest(made, self.top_k)
         if self.top_p < 1:
             order = made.argsort(dim=-1, descending=True, stable=True)
             shares = made.gather(-1, order).softmax(-1)
@@ -78,8 +78,10 @@ class Decoding:
         return ", ".join([*limits, heat])
 
 
-def _largest(values: torch.Tensor, k: int) -> torch.Tensor:
+def largest(values: torch.Tensor, k: int) -> torch.Tensor:
     """Return values `[…, m]` with all but the k largest of each row at −inf: exactly k stay, of equals the first ones."""
+    if k >= values.shape[-1]:
+        return values
     least = values.topk(k, dim=-1).values[..., -1:]
     above, level = values > least, values == least
     room = k - above.sum(-1, keepdim=True)

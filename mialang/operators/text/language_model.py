@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +16,8 @@ from mialang.operators.batches import Batch
 from mialang.operators.errors import OperatorError
 from mialang.operators.models import State, load, placed
 from mialang.operators.run import Json
-from mialang.operators.text.decoding import Decoding
+from mialang.operators.text.decoding import Decoding, largest
+from mialang.operators.text.reading import read
 from mialang.operators.text.tokenizer import Tokenizer
 
 MEMORY = 2**26  # numbers that an answer or a cache may hold at once, 256 MiB
@@ -109,9 +109,8 @@ class LanguageModel(Artefact, kind="language_model"):
     @torch.inference_mode()
     def _logprobs(self, tokens: torch.Tensor, *, k: float | None = None) -> torch.Tensor:
         self._check(tokens.shape[1])
-        network = placed(self.network, tokens.device)
-        logs = network(input_ids=tokens, use_cache=False).logits.float().log_softmax(-1)
-        return logs if k is None else most_likely(logs, int(k))
+        logs = read(placed(self.network, tokens.device), tokens)
+        return logs if k is None else largest(logs, int(k))
 
     def _check(self, length: int) -> None:
         if length > self.context:
@@ -191,14 +190,3 @@ def built(config: Mapping[str, Json]) -> nn.Module:
             f"`{config.get('model_type')}` is no causal language model that transformers knows", note=str(problem)
         ) from problem
     return network
-
-
-def most_likely(logs: torch.Tensor, k: int) -> torch.Tensor:
-    """Return log-probabilities `[…, tokens]` with all but the k largest set to −inf, not renormalised.
-
-    Exactly k stay, also between equals (the lower token wins).
-    """
-    if k >= logs.shape[-1]:
-        return logs
-    kept = logs.argsort(dim=-1, descending=True, stable=True)[..., :k]
-    return torch.full_like(logs, -math.inf).scatter(-1, kept, logs.gather(-1, kept))

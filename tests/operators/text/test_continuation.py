@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -167,3 +168,38 @@ def test_a_passage_counts_iff_some_output_is_how_it_goes_on():
 def test_what_continues_nothing_has_no_rate():
     measured = extraction_rate(of=Samples.of(["x"], torch.zeros(1)), secret=SECRET, prefixes=passages(), run=Run(0))
     assert "no passages" in measured.reasons[""]
+
+
+def test_passages_of_different_lengths_do_not_disturb_each_other():
+    teller = model(sharp=8.0)
+
+    def found(about):
+        made = likely_continuations(
+            of=handle(teller),
+            about=about,
+            tokens=4,
+            by=Decoding(),
+            draws=200,
+            chance=0.5,
+            at_most=1_000,
+            run=Run(0),
+        )
+        each = {unit: {} for unit in about.units}
+        for value, score, unit in zip(made.values, made.scores.tolist(), made.group.tolist(), strict=True):
+            each[unit][value] = score
+        return list(each.values())
+
+    some = passages(count=9)
+    lengths = {len(row) for row in teller.tokenizer.encode(some.lines)}
+    assert len(lengths) > 1
+    together = found(some)
+    assert any(together)
+    for unit in some.units:
+        alone = replace(
+            some,
+            lines=some.lines[unit : unit + 1],
+            places=some.places[unit : unit + 1],
+            ends=some.ends[unit : unit + 1],
+        )
+        (mine,) = found(alone)
+        assert mine == pytest.approx(together[unit], rel=1e-3)

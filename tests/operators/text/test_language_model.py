@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from mialang.operators.artefacts import restore
 from mialang.operators.errors import OperatorError
-from mialang.operators.text.decoding import Decoding, cooling_token, likeliest_token, random_token
-from mialang.operators.text.language_model import most_likely
+from mialang.operators.text.decoding import Decoding, cooling_token, largest, likeliest_token, random_token
 
 from .asked import handle
 from .small_language_model import TEXT, model, tokenizer
@@ -33,7 +32,7 @@ def test_answers_are_logarithms_of_probabilities_of_what_follows():
 def test_exactly_the_k_likeliest_are_shown(k, ties):
     logs = torch.randn(3, 4, 30, generator=torch.Generator().manual_seed(k)).log_softmax(-1)
     logs[..., : ties + 1] = logs[..., :1]
-    shown = most_likely(logs, k)
+    shown = largest(logs, k)
     assert ((~shown.isinf()).sum(-1) == min(k, 30)).all()
     assert torch.where(shown.isinf(), -math.inf, logs).equal(shown)
     assert (shown.max(-1).values == logs.max(-1).values).all()
