@@ -42,8 +42,13 @@ class Outcome:
     lacking: dict[str, str] = field(default_factory=dict)
 
 
+# What an answer waits for, and the answers themselves, come before more attacks: a run that ends early has then measured what it made,
+# and no judge is left to be trained alone at the end.
+FIRST = frozenset({"data", "check", "judge", "metric"})
+
+
 class Schedule:
-    """Runs one plan.
+    """Runs one plan: of what is ready, data, checks, judges and measurements first, and else in the order of the plan.
 
     Args:
         plan: what to run.
@@ -65,7 +70,7 @@ class Schedule:
         self._nodes = needed_by_selection(plan)
         self._selected = frozenset(self._nodes if plan.selected is None else plan.selected)
         self._deadline = None if plan.budget.seconds is None else time.monotonic() + plan.budget.seconds
-        self._place = {name: place for place, name in enumerate(self._nodes)}
+        self._place = {node.id: (node.role not in FIRST, place) for place, node in enumerate(self._nodes.values())}
         self._waits: dict[str, int] = {}
         self._consumers: dict[str, list[str]] = {name: [] for name in self._nodes}
         for node in self._nodes.values():

@@ -186,3 +186,14 @@ def test_a_spent_time_budget_leaves_the_rest_undone_and_keeps_what_is_done(tmp_p
     assert outcome.cached == {"a"}
     assert outcome.unfinished == {"b"}
     assert run(made, tmp_path).unfinished == set()
+
+
+def test_judges_and_measurements_do_not_wait_for_more_attacks(tmp_path: Path) -> None:
+    attacks = [node(f"attack {each}", plus=each) for each in (1, 2)]
+    judge = node("judge", plus=3).model_copy(update={"role": "judge"})
+    measured = [
+        node(f"measured {each}", [f"attack {each}", "judge"]).model_copy(update={"role": "metric"}) for each in (1, 2)
+    ]
+    toys.calls.clear()
+    run(plan([*attacks, judge, *measured]), tmp_path)
+    assert toys.calls == ["judge", "attack 1", "measured 1", "attack 2", "measured 2"]
