@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from mialang.operators.defenses.private import PrivateTraining, fit_privately
+from mialang.operators.defenses.private import PrivateTraining, fit_privately, on_the_way
 from mialang.operators.defenses.training import NegativeLabelSmoothing, dp_sgd, negative_label_smoothing
 from mialang.operators.errors import OperatorError
 from mialang.operators.image import architectures
@@ -133,6 +133,33 @@ def test_private_training_is_repeatable_and_survives_empty_draws():
     for a, b in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
         assert torch.isfinite(a).all()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        architectures.cnn(width=8),
+        architectures.resnet(depth=1, width=8),
+        architectures.mlp(hidden=16, layers=2),
+        architectures.lenet5(),
+    ],
+)
+def test_the_way_back_reaches_every_layer_and_gives_the_gradient_of_every_record(made):
+    from opacus import GradSampleModule
+
+    side = 32
+    with run(3).seeded():
+        network = PrivateTraining(1.0, None, 1.0, 1e-5).network(made.build((1, side, side), 3))
+        x, columns = torch.rand(4, 1, side, side), torch.tensor([0, 1, 2, 1])
+    wrapped = GradSampleModule(network, loss_reduction="mean")
+    functional.cross_entropy(wrapped(x), columns).backward(inputs=on_the_way(wrapped))
+    samples = {name: parameter.grad_sample.clone() for name, parameter in network.named_parameters()}
+    wrapped.remove_hooks()
+    for record in range(len(x)):
+        loss = functional.cross_entropy(network(x[record : record + 1]), columns[record : record + 1])
+        alone = torch.autograd.grad(loss, list(network.parameters()))
+        for (name, _), gradient in zip(network.named_parameters(), alone, strict=True):
+            torch.testing.assert_close(samples[name][record], gradient, rtol=1e-3, atol=1e-5, msg=name)
 
 
 def test_private_training_replaces_batch_normalisation_and_says_so():

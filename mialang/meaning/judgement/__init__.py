@@ -39,6 +39,7 @@ from mialang.meaning.judgement.measuring import (
     judges_are_independent,
     judges_know_the_classes,
     metrics_speak_for_the_extent,
+    objectives_look_at_the_target,
     top_k_is_meaningful,
 )
 from mialang.meaning.judgement.priors import priors_are_disjoint
@@ -55,6 +56,7 @@ RULES: tuple[Rule, ...] = (
     top_k_is_meaningful,
     judges_are_independent,
     judges_know_the_classes,
+    objectives_look_at_the_target,
     priors_are_disjoint,
     fixed_models_stay_as_they_are,
     defenses_are_not_bypassed,

@@ -211,13 +211,13 @@ def _is_continuous(audit: Audit, comparison: Comparison) -> bool:
 
 
 def _equality(rule: GateRule, comparison: Comparison) -> Diagnostic:
-    word = "equals" if comparison.sign == "==" else "differs from"
-    title = f"this `{rule.verb}` asks whether a measurement {word} a value exactly"
-    return (
-        warning("W0610", title, rule.span, "never so" if comparison.sign == "==" else "always so")
-        .note("what is measured varies from run to run, and hits one value by accident only")
-        .help("compare with `<=` or `>=`")
-    )
+    if comparison.sign == "==":
+        title = f"this `{rule.verb}` asks whether a measurement equals a value exactly"
+        finding = warning("W0610", title, rule.span, "never so")
+    else:
+        finding = error("E0608", f"this `{rule.verb}` holds whatever comes out", rule.span, "always so")
+    varies = "what is measured varies from run to run, and hits one value by accident only"
+    return finding.note(varies).help("compare with `<=` or `>=`")
 
 
 def rules_ask_for_little_leakage(audit: Audit) -> Iterator[Diagnostic]:

@@ -79,8 +79,12 @@ def top_k_is_meaningful(audit: Audit) -> Iterator[Diagnostic]:
 
 def _judges(measurement: Measurement, audit: Audit) -> Iterator[Application]:
     """The models that a leakage metric consults."""
-    if measurement.metric.sort != "leakage":
-        return
+    if measurement.metric.sort == "leakage":
+        yield from _models(measurement, audit)
+
+
+def _models(measurement: Measurement, audit: Audit) -> Iterator[Application]:
+    """The models that a metric is given."""
     for value in measurement.value.arguments.values():
         if isinstance(value, Application) and audit.registry.is_a(kind_of(value, audit.registry), "model"):
             yield value
@@ -103,6 +107,33 @@ def judges_are_independent(audit: Audit) -> Iterator[Diagnostic]:
                 )
         for judge in _judges(measurement, audit):
             yield from _independent(judge, target, measurement, threat)
+
+
+def objectives_look_at_the_target(audit: Audit) -> Iterator[Diagnostic]:
+    """A metric of what the attack itself strives for looks with the attacked model, as it is without its records."""
+    for measurement in audit.measurements.values():
+        threat = _threat(measurement, audit)
+        if threat is None or attack_of(measurement) is None or measurement.metric.sort != "objective":
+            continue
+        target = audit.matrix.at(threat.target, next(audit.matrix.cells(), {}))
+        if not isinstance(target, Application):
+            continue
+        for model in _models(measurement, audit):
+            if not _same(model, target):
+                shown = model.label or model.name
+                finding = error(
+                    "E0505",
+                    f"`{shown}` is not the model under attack, and `{measurement.metric.name}` looks with that",
+                    measurement.span,
+                    f"looks with `{shown}`",
+                ).also(threat.spans["target"], "attacked here")
+                if model.span is not None:
+                    finding = finding.also(model.span, "another model")
+                yield finding.note(
+                    "the attack never looked at it, so the figure would not be what the attack strove for"
+                ).help(
+                    "build it as the target is built, without its records; for an independent model there are other metrics"
+                )
 
 
 def judges_know_the_classes(audit: Audit) -> Iterator[Diagnostic]:
@@ -163,8 +194,7 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
             .help("train the judge on data of its own, not on the target's answers")
         )
         return
-    alike = bool(_architectures(judge)) and _architectures(judge) == _architectures(target)
-    if alike and not trained_on_secret(target) and _public(judge) == _public(target):
+    if _built_alike(judge, target):
         yield (
             error(
                 "E0503",
@@ -179,7 +209,7 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
             )
         )
         return
-    if alike and _data(judge) == _data(target):
+    if _of_one_architecture(judge, target) and _data(judge) == _data(target):
         yield (
             error(
                 "E0503",
@@ -192,6 +222,22 @@ def _independent(judge: Application, target: Value, measurement: Measurement, th
             .note("twins share their mistakes, so a reconstruction that fools one fools the other")
             .help("give the judge another architecture")
         )
+
+
+def _same(model: Application, target: Application) -> bool:
+    """Whether a model is the target, or the target without its records."""
+    weights = _weights(model)
+    return model == target or (weights is not None and weights == _weights(target)) or _built_alike(model, target)
+
+
+def _built_alike(model: Application, target: Application) -> bool:
+    """Whether a model is what the target would be without its records."""
+    alike = _of_one_architecture(model, target) and _public(model) == _public(target)
+    return alike and not trained_on_secret(target)
+
+
+def _of_one_architecture(one: Application, other: Application) -> bool:
+    return bool(_architectures(one)) and _architectures(one) == _architectures(other)
 
 
 def _weights(value: Application) -> str | None:

@@ -84,6 +84,7 @@ def fit_privately(
     )
     accountant = RDPAccountant()
     wrapped.train()
+    reached = on_the_way(wrapped)
     for step in run.loop("training", total, network=network, optimiser=optimiser, accountant=accountant):
         rows = torch.nonzero(torch.rand(len(inputs), generator=run.generator) < rate).squeeze(1)
         optimiser.zero_grad(set_to_none=True)
@@ -91,7 +92,7 @@ def fit_privately(
         if len(rows):
             loss = loss_of(defenses, wrapped(inputs[rows]), columns[rows], epoch, schedule.epochs).mean()
             with _without_hints():
-                loss.backward()
+                loss.backward(inputs=reached)
             if not math.isfinite(float(loss.detach())):
                 raise diverged("private training", step + 1, total, f"lr = {schedule.lr:g}, noise = {noise:g}")
         else:  # an empty draw is a step like any other, noise included: leaving it out would show that it was empty
@@ -118,6 +119,16 @@ def fit_privately(
         "privacy_unit": "one training record",
         "normalisation": "group",
     }
+
+
+def on_the_way(network: nn.Module) -> list[nn.Parameter]:
+    """Return the smallest parameter of each layer.
+
+    Gradients of records are made where a layer is reached on the way back. That way has to lead to every layer, and need
+    not make the gradients of whole batches that nobody reads.
+    """
+    owned = [[each for each in layer.parameters(recurse=False) if each.requires_grad] for layer in network.modules()]
+    return [min(each, key=torch.numel) for each in owned if each]
 
 
 @contextmanager
