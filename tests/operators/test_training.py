@@ -135,6 +135,7 @@ def test_private_training_is_repeatable_and_survives_empty_draws():
         assert torch.isfinite(a).all()
 
 
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
 @pytest.mark.parametrize(
     "made",
     [
