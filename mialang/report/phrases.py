@@ -41,9 +41,9 @@ MARKS = {
 
 
 def place(record: Record, cell: Mapping[str, int]) -> str:
-    """A cell in words; the names of the axes are said where there are several."""
+    """A cell in words; the names of the axes are said where there are several, or where a value names nothing, as a number."""
     words = cell_words(record, cell)
-    if len(words) > 1:
+    if len(words) > 1 or not all(value[:1].isalpha() for value in words.values()):
         return ", ".join(f"{axis} = {value}" for axis, value in words.items())
     return next(iter(words.values()), EVERYWHERE)
 
