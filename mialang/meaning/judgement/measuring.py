@@ -90,14 +90,19 @@ def _models(measurement: Measurement, audit: Audit) -> Iterator[Application]:
             yield value
 
 
+def _attacks_measured(audit: Audit) -> Iterator[tuple[Measurement, Threat, Value]]:
+    """Every measurement of an attack, with its threat, and the target in the first cell."""
+    for measurement in audit.measurements.values():
+        threat = _threat(measurement, audit)
+        if threat is not None and attack_of(measurement) is not None:
+            yield measurement, threat, audit.matrix.at(threat.target, next(audit.matrix.cells(), {}))
+
+
 def judges_are_independent(audit: Audit) -> Iterator[Diagnostic]:
     """Rule 6: the model under attack must not grade its own work, nor may a copy of it."""
-    for measurement in audit.measurements.values():
-        name = attack_of(measurement)
-        threat = _threat(measurement, audit)
-        if name is None or threat is None or measurement.metric.sort != "leakage":
+    for measurement, threat, target in _attacks_measured(audit):
+        if measurement.metric.sort != "leakage":
             continue
-        target = audit.matrix.at(threat.target, next(audit.matrix.cells(), {}))
         for value in measurement.value.arguments.values():
             if isinstance(value, DefendedModel):
                 yield _own_judge(
@@ -111,38 +116,30 @@ def judges_are_independent(audit: Audit) -> Iterator[Diagnostic]:
 
 def objectives_look_at_the_target(audit: Audit) -> Iterator[Diagnostic]:
     """A metric of what the attack itself strives for looks with the attacked model, as it is without its records."""
-    for measurement in audit.measurements.values():
-        threat = _threat(measurement, audit)
-        if threat is None or attack_of(measurement) is None or measurement.metric.sort != "objective":
-            continue
-        target = audit.matrix.at(threat.target, next(audit.matrix.cells(), {}))
-        if not isinstance(target, Application):
+    for measurement, threat, target in _attacks_measured(audit):
+        if measurement.metric.sort != "objective" or not isinstance(target, Application):
             continue
         for model in _models(measurement, audit):
             if not _same(model, target):
-                shown = model.label or model.name
-                finding = error(
-                    "E0505",
-                    f"`{shown}` is not the model under attack, and `{measurement.metric.name}` looks with that",
-                    measurement.span,
-                    f"looks with `{shown}`",
-                ).also(threat.spans["target"], "attacked here")
-                if model.span is not None:
-                    finding = finding.also(model.span, "another model")
-                yield finding.note(
-                    "the attack never looked at it, so the figure would not be what the attack strove for"
-                ).help(
-                    "build it as the target is built, without its records; for an independent model there are other metrics"
-                )
+                yield _another(model, measurement, threat)
+
+
+def _another(model: Application, measurement: Measurement, threat: Threat) -> Diagnostic:
+    shown, metric = model.label or model.name, measurement.metric.name
+    title = f"`{shown}` is not the model under attack, and `{metric}` looks with that"
+    finding = error("E0505", title, measurement.span, f"looks with `{shown}`").also(
+        threat.spans["target"], "attacked here"
+    )
+    if model.span is not None:
+        finding = finding.also(model.span, "another model")
+    return finding.note("the attack never looked at it, so the figure would not be what the attack strove for").help(
+        "build it as the target is built, without its records; for an independent model there are other metrics"
+    )
 
 
 def judges_know_the_classes(audit: Audit) -> Iterator[Diagnostic]:
     """A judge that was never shown a class cannot recognise it, so that nothing would ever be found."""
-    for measurement in audit.measurements.values():
-        threat = _threat(measurement, audit)
-        if threat is None or attack_of(measurement) is None:
-            continue
-        target = audit.matrix.at(threat.target, next(audit.matrix.cells(), {}))
+    for measurement, threat, target in _attacks_measured(audit):
         attacked = labels_of(target)
         for judge in _judges(measurement, audit):
             known = labels_of(judge)
