@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from mialang.report.phrases import EVERYWHERE
+from mialang.report.phrases import named
 from mialang.report.summary import Row, figure_words, rows
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def figure_lines(record: Record) -> list[str]:
         lines.append(name)
         group = list(measured)
         if not group[0].instance:
-            wide = max(len(_where(row)) for row in group)
-            lines += [f"  {_where(row).ljust(wide)}{GAP}{_figures(row)[0]}" for row in group]
+            wide = max(len(named(row.cell)) for row in group)
+            lines += [f"  {named(row.cell).ljust(wide)}{GAP}{_figures(row)[0]}" for row in group]
             continue
-        for where in dict.fromkeys(map(_where, group)):
+        for where in dict.fromkeys(named(row.cell) for row in group):
             lines.append(f"  {where}")
             lines += [
-                _line(f"    {row.instance}", _figures(row), label, widths) for row in group if _where(row) == where
+                _line(f"    {row.instance}", _figures(row), label, widths) for row in group if named(row.cell) == where
             ]
     return lines
 
@@ -45,12 +45,6 @@ def figure_lines(record: Record) -> list[str]:
 def _name(row: Row) -> str:
     field = f".{row.field}" if row.field else ""
     return f"{row.measurement.name}{field} ({row.measurement.metric})"
-
-
-def _where(row: Row) -> str:
-    if len(row.cell) > 1:
-        return ", ".join(f"{axis} = {value}" for axis, value in row.cell.items())
-    return next(iter(row.cell.values()), EVERYWHERE)
 
 
 def _figures(row: Row) -> tuple[str, ...]:

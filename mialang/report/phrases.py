@@ -41,11 +41,15 @@ MARKS = {
 
 
 def place(record: Record, cell: Mapping[str, int]) -> str:
-    """A cell in words; the names of the axes are said where there are several, or where a value names nothing, as a number."""
-    words = cell_words(record, cell)
-    if len(words) > 1 or not all(value[:1].isalpha() for value in words.values()):
-        return ", ".join(f"{axis} = {value}" for axis, value in words.items())
-    return next(iter(words.values()), EVERYWHERE)
+    """A cell in words."""
+    return named(cell_words(record, cell))
+
+
+def named(cell: Mapping[str, str]) -> str:
+    """Values by axis, in words; the axes are named where there are several, or where a value names nothing, as a number."""
+    if len(cell) > 1 or not all(value[:1].isalpha() for value in cell.values()):
+        return ", ".join(f"{axis} = {value}" for axis, value in cell.items())
+    return next(iter(cell.values()), EVERYWHERE)
 
 
 def unit_of(term: Json, plan: Plan) -> str:
