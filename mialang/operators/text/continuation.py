@@ -96,7 +96,7 @@ def _following(of: Handle, rows: torch.Tensor, ends: torch.Tensor) -> torch.Tens
     made = torch.empty(len(rows), len(of.classes))
     for at, part in in_parts(rows[order], len(of.classes)):
         own = order[at : at + len(part)]
-        answer = of.ask("next_token_logprobs", part[:, : int(ends[own].max()) + 1])
+        answer = of.ask("next_token_logprobs", part[:, : int(ends[own[-1]]) + 1])
         made[own] = answer[torch.arange(len(own)), ends[own]]
     return made
 

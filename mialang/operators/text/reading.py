@@ -13,7 +13,7 @@ def read(network: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
 
     Args:
         network: a causal language model of `transformers`.
-        tokens: n rows of T ≥ 1 tokens.
+        tokens: n ≥ 0 rows of T ≥ 1 tokens.
     """
     from transformers import Cache  # noqa: PLC0415 - slow to import
 
@@ -41,5 +41,6 @@ def beginnings(tokens: torch.Tensor) -> tuple[int, torch.Tensor, torch.Tensor]:
     lengths = torch.arange(tokens.shape[1], device=tokens.device)
     different = 1 + (alike[:, None] < lengths).sum(0)
     length = int((different * lengths + len(tokens) * (tokens.shape[1] - lengths)).argmin())
-    fresh = torch.nn.functional.pad(alike < length, (1, 0), value=True)
+    fresh = torch.ones(len(rows), dtype=torch.bool, device=tokens.device)  # whether each begins unlike the one before
+    fresh[1:] = alike < length
     return length, rows[fresh, :length], (fresh.cumsum(0) - 1)[place]

@@ -81,3 +81,8 @@ def test_a_network_that_keeps_nothing_reads_everything():
     tokens = torch.cat([torch.full((9, 20), 7), torch.arange(9)[:, None]], 1)
     network = model(sharp=8.0).network
     torch.testing.assert_close(read(Forgetful(network), tokens), whole(network, tokens), rtol=1e-4, atol=1e-4)
+
+
+def test_no_rows_begin_nowhere():
+    length, heads, place = beginnings(torch.zeros(0, 5, dtype=torch.long))
+    assert (length, heads.shape, place.shape) == (0, (0, 0), (0,))
