@@ -99,6 +99,8 @@ def _verdict_lines(made: Comparison) -> list[str]:
 
 
 def _figure_lines(made: Comparison) -> list[str]:
+    from mialang.report.phrases import named  # noqa: PLC0415
+
     lines = []
     for each in made.figures:
         name = (
@@ -107,8 +109,7 @@ def _figure_lines(made: Comparison) -> list[str]:
             + (f"[{each.instance}]" if each.instance else "")
         )
         view = {"value": "", "blind": ", blind control", "baseline": ", best baseline", "gain": ", gain"}[each.view]
-        place = ", ".join(each.cell.values())
-        where = f" at {place}" if place else ""
+        where = f" at {named(each.cell)}" if each.cell else ""
         before, after = _figure(each.before, each.unit), _figure(each.after, each.unit)
         lines.append(f"{name}{view}{where}: {before} → {after}{_judged(each)}")
     beyond = sum(each.within is False for each in made.figures)

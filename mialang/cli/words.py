@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
@@ -40,6 +41,8 @@ def plan_words(plan: Plan, cost: Cost, cached: frozenset[str] = frozenset()) -> 
         lines.append(f"  {number:5} × {operator} ({role})")
     lines.append("")
     cells = " × ".join(f"{len(values)} {name}" for name, values in plan.matrix.items()) or "1 cell"
+    if plan.cells < math.prod(map(len, plan.matrix.values())):
+        cells += f" ({plan.cells} cells, the others skipped)"
     among = f" of {len(steps)} selected" if plan.selected is not None else ""
     lines.append(f"{cells} × {plan.repeats} repeats: {cost.nodes} nodes{among}, {cost.cached} known already")
     if lacking := _lacking(plan, chosen, cached):

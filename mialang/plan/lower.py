@@ -66,6 +66,7 @@ class Lowering:
             seed=self.root,
             repeats=audit.matrix.repeat,
             matrix={name: tuple(map(words.text_of, values)) for name, values in audit.matrix.axes.items()},
+            cells=sum(1 for _ in audit.matrix.cells()),
             nodes=nodes,
             observables=words.observables(audit.registry),
             threats=tuple(words.threat_plan(audit, threat) for threat in audit.threats.values()),

@@ -13,7 +13,7 @@ import mialang
 
 Json = Any
 Role = Literal["data", "target", "judge", "grant", "handle", "attack", "check", "metric", "held"]
-PLAN_FORMAT = 1
+PLAN_FORMAT = 2
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 KEY_DIGITS = 10  # of its structural key that a node's name ends with
 
@@ -213,6 +213,7 @@ class Plan(Frozen):
     """Everything that `run` needs.
 
     Attributes:
+        cells: how many cells the matrix has, without those that are skipped.
         nodes: by id, inputs before what uses them.
         observables: how observables follow from each other: name → sources, function, parameter of size.
         results: nodes whose artefacts the report shows.
@@ -228,6 +229,7 @@ class Plan(Frozen):
     seed: int
     repeats: int
     matrix: dict[str, tuple[str, ...]]
+    cells: int
     nodes: dict[str, Node]
     observables: dict[str, Json]
     threats: tuple[ThreatPlan, ...]

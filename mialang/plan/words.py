@@ -26,6 +26,7 @@ from mialang.meaning.values import (
     Sight,
     TargetHandle,
     Value,
+    walk,
 )
 from mialang.plan.model import AttackPlan, Json, ThreatPlan
 from mialang.threat import prior_kind
@@ -83,6 +84,12 @@ def formula(value: Value, names: Mapping[str, str] | None = None) -> str:
                 return names[value.digest]
             return f"{value.name}({', '.join(_arguments(value, names))})"
     return text_of(value)
+
+
+def told(value: Value) -> str:
+    """A value as a formula in which what a spec named goes by that name."""
+    labels = {each.digest: each.label for each in walk(value) if isinstance(each, Application) and each.label}
+    return formula(value, labels)
 
 
 def _bracketed(operand: Value, sign: str, side: int, names: Mapping[str, str]) -> str:
@@ -168,7 +175,7 @@ def threat_plan(audit: Audit, threat: Threat) -> ThreatPlan:
     priors = audit.priors(threat, cell)
     granted = granted_by(priors)
     kind = prior_kind(audit.registry.item(name) for name in granted)
-    items = ", ".join(f"{name.replace('_', ' ')} (`{text_of(value)}`)" for name, value in granted.items())
+    items = ", ".join(f"{name.replace('_', ' ')} (`{told(value)}`)" for name, value in granted.items())
     secrets = secrets_of(setting.target)
     fixed = operator.served or any(setting.target.arguments.get(name) is not None for name in operator.fixed_by)
     strict = trained_on_secret(setting.target)
@@ -178,7 +185,7 @@ def threat_plan(audit: Audit, threat: Threat) -> ThreatPlan:
     about = (
         f"{article} {modality} model of type `{operator.name}`" if modality else f"a model of type `{operator.name}`"
     )
-    secret = f"`{text_of(secrets[0])}`" if secrets else "data that the spec does not name"
+    secret = f"`{told(secrets[0])}`" if secrets else "data that the spec does not name"
     prose = [
         f"{_name(threat.name)} attacks {target}, {about}, to recover {secret}: {setting.extent.words()}.",
         f"It sees: {access_words(setting.granted)}." + _knows(setting),

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from mialang.plan.model import Node, Plan, structure_of
 from mialang.report.bounds import Estimate
 from mialang.report.evidence import Figure, Missing
-from mialang.report.phrases import call_words
+from mialang.report.phrases import call_words, place
 from mialang.report.record import Record
-from mialang.report.summary import Row, cell_words, rows
+from mialang.report.summary import Row, rows
 
 Json = Any
 VIEWS = ("value", "blind", "baseline", "gain")
@@ -287,8 +287,8 @@ def _statuses(record: Record) -> dict[tuple[str, str, str], str]:
         for rule in gate.rules:
             said = f"{rule.rule.verb} {rule.rule.text}"
             for cell in rule.cells:
-                place = ", ".join(cell_words(record, cell.cell).values())
-                found[gate.title, said, place] = cell.status
+                where = place(record, cell.cell) if cell.cell else ""
+                found[gate.title, said, where] = cell.status
     return found
 
 

@@ -12,8 +12,8 @@ from mialang.engine.runs import Run
 from mialang.engine.store import StoreError
 from mialang.plan.model import Node, Plan
 from mialang.report.comparison import own_parameters
+from mialang.report.phrases import place
 from mialang.report.record import Record
-from mialang.report.summary import cell_words
 
 Json = Any
 LOOKED_AT = 20  # earlier runs in which a like node is searched
@@ -144,8 +144,7 @@ def _behind(plan: Plan, name: str) -> set[str]:
 
 
 def _place(record: Record, cell: Mapping[str, int]) -> str:
-    words = ", ".join(cell_words(record, cell).values())
-    return f" at {words}" if words else ""
+    return f" at {place(record, cell)}" if cell else ""
 
 
 # -- why it ran ----------------------------------------------------------------------------------------------------

@@ -54,10 +54,7 @@ def as_page(record: Record, *, reveal: bool = False) -> str:
 def _facts(record: Record) -> list[str]:
     plan = record.plan
     stamp = STAMP.match(record.run.id)
-    cells = 1
-    for values in plan.matrix.values():
-        cells *= len(values)
     facts = ["{}-{}-{} {}:{}".format(*stamp.groups())] if stamp else []
     facts += [counted(len(plan.threats), "threat"), counted(len(plan.attacks), "attack")]
-    facts += [counted(cells, "cell"), counted(plan.repeats, "repeat"), f"seed {plan.seed}", f"run {record.run.id}"]
+    facts += [counted(plan.cells, "cell"), counted(plan.repeats, "repeat"), f"seed {plan.seed}", f"run {record.run.id}"]
     return facts

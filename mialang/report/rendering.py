@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from textwrap import dedent
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -36,7 +37,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(coded=coded, breakable=breakable)
+    environment.filters.update(coded=coded, breakable=breakable, dedented=dedent)
     environment.globals.update(counted=counted)
     return environment
 

@@ -166,6 +166,6 @@ def node(name: str, inputs: Sequence[str] = (), plus: int = 0, function: str = "
 def plan(nodes: Sequence[Node]) -> Plan:
     """A plan of toys."""
     return Plan(
-        spec="mia 1\n", spec_name="toys.mia", doc="", seed=0, repeats=1, matrix={}, nodes={each.id: each for each in nodes},
-        observables={}, threats=(), attacks=(), arms=(), measurements=(), readings=(), gates=(), budget=BudgetPlan(), secrets={},
+        spec="mia 1\n", spec_name="toys.mia", doc="", seed=0, repeats=1, matrix={}, cells=1,
+        nodes={each.id: each for each in nodes}, observables={}, threats=(), attacks=(), arms=(), measurements=(), readings=(), gates=(), budget=BudgetPlan(), secrets={},
     )  # fmt: skip

@@ -6,7 +6,9 @@ from collections import Counter
 
 import pytest
 
+from mialang.cli.words import plan_words
 from mialang.plan import Plan, lower
+from mialang.plan.cost import Cost
 from mialang.plan.emit import as_dot, as_json, as_mermaid, as_script, plan_schema, read_plan
 from mialang.plan.model import references
 from tests.specs import PARTS, sound, spec
@@ -48,6 +50,23 @@ recipe Twins : attack.image {
     plan = plan_of(attack="attack inside { against = insider  use = [Twins] }", extra=page)
     seeds = [node.seed for node in plan.nodes.values() if node.operator == "wgan_gp"]
     assert len(seeds) == len(set(seeds)) == 10
+
+
+def test_cells_are_counted_without_the_skipped_ones() -> None:
+    assert plan_of().cells == 2
+    skipping = "matrix { defense = [none(), negative_label_smoothing()]  keep = [5, 10, 20]  skip = {}  repeat = 5 }"
+    skipped = "matrix.keep == 20 or matrix.keep == 10 and matrix.defense != none()"
+    used = "attack inside { against = insider  use = [GMI(keep = matrix.keep)] }"
+    plan = plan_of(matrix=skipping.replace("{}", skipped), attack=used)
+    assert plan.cells == 3
+    assert "3 keep (3 cells, the others skipped) × 5 repeats" in plan_words(plan, Cost(nodes=0, cached=0, seconds=0, unknown=0, queries=0, usd=0))
+
+
+def test_a_grant_is_told_as_what_it_came_to() -> None:
+    """Names that a spec gave stay; what it chose among by a parameter is told as chosen."""
+    prior = "param tiny : bool = true\nprior other { images = minus(image.Digits(classes = [7..9, 5..6][tiny]), secret) }"
+    (threat,) = plan_of(prior=prior).threats
+    assert any("images (`minus(Digits(all, classes = [5, 6]), without = secret)`)" in sentence for sentence in threat.prose), threat.prose
 
 
 def test_adding_a_defense_changes_no_other_cell() -> None:

@@ -188,7 +188,7 @@ class Audit:
         """What a page is written from."""
         plan = Plan(
             spec=SPEC, spec_name="/somewhere/private/audit.mia", doc="Who sees what?", seed=7, repeats=self.repeats,
-            matrix={"defense": self.defenses}, nodes=self.nodes, observables={}, threats=(THREAT,), attacks=(GMI,), arms=tuple(self.arms),
+            matrix={"defense": self.defenses}, cells=len(self.defenses), nodes=self.nodes, observables={}, threats=(THREAT,), attacks=(GMI,), arms=tuple(self.arms),
             measurements=tuple(self.measurements), readings=tuple(self.readings), gates=tuple(self.gates),
             budget=BudgetPlan(seconds=60), secrets={"insider": "secret"}, findings=self.findings,
         )  # fmt: skip

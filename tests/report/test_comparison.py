@@ -15,8 +15,10 @@ from mialang.report.record import Record
 from tests.report.audits import LEAK, UTILITY, Audit, audit, limit
 
 
-def one(folder: Path, values: list[list[float]], threshold: float = 0.5, **changes: Any) -> Record:
-    made = Audit(folder, ("none()",))
+def one(
+    folder: Path, values: list[list[float]], threshold: float = 0.5, *, cell: str = "none()", **changes: Any
+) -> Record:
+    made = Audit(folder, (cell,))
     made.measurements = [LEAK, UTILITY]
     made.attack("GMI", 0, values)
     made.attack("GMI", 0, [[0, 0, 0], [0, 0, 0]], "blind")
@@ -62,6 +64,14 @@ def test_a_verdict_that_turns_is_told_rule_by_rule_and_cell_by_cell(tmp_path: Pa
         ("require leak.gain <= 50 %", "none()", "pass", "fail"),
     ]
     assert "the audit: pass → fail" in comparison_words(made)
+
+
+def test_a_cell_whose_value_is_a_number_is_named_with_its_axis(tmp_path: Path) -> None:
+    before = one(tmp_path / "one", [[0, 0, 0], [0, 0, 0]], cell="0.3")
+    after = one(tmp_path / "other", [[1, 1, 1], [1, 1, 1]], cell="0.3")
+    said = comparison_words(compare(before, after))
+    assert "“leaks”, require leak.gain <= 50 %, defense = 0.3: pass → fail" in said
+    assert "leak.top1[GMI] at defense = 0.3: " in said
 
 
 @pytest.mark.parametrize(

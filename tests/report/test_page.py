@@ -338,6 +338,19 @@ def test_a_spent_time_budget_is_said_and_decides_nothing(tmp_path: Path) -> None
     assert "Inconclusive" in text
 
 
+def test_command_lines_in_the_doc_of_a_spec_stay_lines(made: Audit) -> None:
+    made.changes = {"doc": "Who sees what?\n\n    mialang run a.mia\n    mialang run b.mia > <file>\n\nAnd `why`?"}
+    page = as_page(made.record())
+    assert '<pre class="lede"><code>mialang run a.mia\nmialang run b.mia &gt; &lt;file&gt;</code></pre>' in page
+    assert '<p class="lede">And <code>why</code>?</p>' in page
+
+
+def test_skipped_cells_are_not_counted(made: Audit) -> None:
+    assert "3 cells" in Page(as_page(made.record())).text
+    made.changes = {"cells": 2}
+    assert "2 cells" in Page(as_page(made.record())).text
+
+
 def test_an_empty_audit_has_a_page(tmp_path: Path) -> None:
     made = Audit(tmp_path)
     made.changes = {"nodes": {}, "attacks": (), "threats": (), "secrets": {}, "spec": "", "doc": "", "matrix": {}}

@@ -63,8 +63,8 @@ class Bench:
             for name in dict.fromkeys(reading.measurement for reading in self.readings)
         ]  # fmt: skip
         plan = Plan(
-            spec="", spec_name="a.mia", doc="", seed=0, repeats=5, matrix={"d": ("none()", "some()")}, nodes={}, observables={},
-            threats=(), attacks=(), arms=(), measurements=tuple(plans), readings=tuple(self.readings),
+            spec="", spec_name="a.mia", doc="", seed=0, repeats=5, matrix={"d": ("none()", "some()")}, cells=2, nodes={},
+            observables={}, threats=(), attacks=(), arms=(), measurements=tuple(plans), readings=tuple(self.readings),
             gates=(GatePlan(title="g", rules=tuple(self.rules)),), budget=BudgetPlan(), secrets={},
         )  # fmt: skip
         return Evidence(plan, self.values, self.failures)

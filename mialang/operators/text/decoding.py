@@ -56,14 +56,26 @@ class Decoding:
             made = made.masked_fill(torch.zeros_like(past).scatter(-1, order, past), -math.inf)
         return made.log_softmax(-1)
 
-    def choose(self, answer: torch.Tensor, step: int, generator: torch.Generator) -> torch.Tensor:
-        """Return one token per row `[n]` for log-probabilities `[n, tokens]`."""
+    def chances(self, rows: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw what decides one token of each row: uniform numbers `[rows, 1]` in double precision, or nothing if greedy."""
+        if self.is_greedy:
+            return torch.zeros(rows, 1, dtype=torch.float64)
+        return torch.rand(rows, 1, generator=generator, dtype=torch.float64)
+
+    def choose(self, answer: torch.Tensor, step: int, chances: torch.Tensor) -> torch.Tensor:
+        """Return one token per row `[n]`.
+
+        Args:
+            answer: log-probabilities `[n, tokens]`.
+            step: how many tokens were chosen before.
+            chances: of `chances`, `[n, 1]`.
+        """
         logs = self.logprobs(answer, step)
         if self.is_greedy:
             return logs.argmax(-1)
         # The inverse of the distribution function, in double precision; `torch.multinomial` takes longer over whole vocabularies.
         reached = logs.double().exp().cumsum(-1)
-        drawn = torch.rand(len(logs), 1, generator=generator, dtype=torch.float64) * reached[:, -1:]
+        drawn = chances * reached[:, -1:]
         return torch.searchsorted(reached, drawn, right=True).squeeze(1).clamp_max(logs.shape[-1] - 1)
 
     def formula(self) -> str:

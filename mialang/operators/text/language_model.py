@@ -150,7 +150,8 @@ class LanguageModel(Artefact, kind="language_model"):
                 input_ids=given, attention_mask=mask, position_ids=places, past_key_values=cache, use_cache=True
             )
             cache = seen.past_key_values
-            made[:, step] = decoding.choose(seen.logits[:, -1].float().log_softmax(-1), step, generator)
+            logs = seen.logits[:, -1].float().log_softmax(-1)
+            made[:, step] = decoding.choose(logs, step, decoding.chances(len(logs), generator))
             given = made[:, step : step + 1]
             mask = torch.cat([mask, torch.ones_like(given)], 1)
             places = places[:, -1:] + 1

@@ -264,20 +264,26 @@ def decode(
 def _sampled(
     network: Any, start: torch.Tensor, end: int, longest: int, rule: Decoding, generator: torch.Generator
 ) -> tuple[list[list[int]], torch.Tensor]:
-    """Write token by token; returns tokens without the end, and their summed log-probabilities."""
+    """Write token by token; returns tokens without the end, and their summed log-probabilities.
+
+    Texts that have ended are no longer computed; chances are drawn for them as well, so that what a text becomes does not
+    depend on when others end.
+    """
     score = torch.zeros(len(start), device=start.device)
-    open_ = torch.ones(len(start), dtype=torch.bool, device=start.device)
-    written, step_in, cache = [], start, None
+    written = torch.full((len(start), longest), end)
+    rows, step_in, cache = torch.arange(len(start)), start, None  # rows: texts that go on
     for step in range(longest):
         answer = network(inputs_embeds=step_in, past_key_values=cache, use_cache=True)
         cache, logs = answer.past_key_values, answer.logits[:, -1].float().log_softmax(-1)
-        token = rule.choose(logs.cpu(), step, generator).to(logs.device)
-        token = torch.where(open_, token, end)
-        score = score + torch.where(open_, logs.gather(1, token.unsqueeze(1)).squeeze(1), 0.0)
-        written.append(token)
-        open_ = open_ & (token != end)
-        if not open_.any():
+        token = rule.choose(logs.cpu(), step, rule.chances(len(start), generator)[rows])
+        score[rows.to(score.device)] += logs.gather(1, token.to(logs.device).unsqueeze(1)).squeeze(1)
+        written[rows, step] = token
+        going = torch.nonzero(token != end).squeeze(1)
+        if not len(going):
             break
-        step_in = network.get_input_embeddings()(token).unsqueeze(1)
-    rows = torch.stack(written, dim=1).tolist()
-    return [row[: row.index(end)] if end in row else row for row in rows], score
+        if len(going) < len(rows):
+            rows, token = rows[going], token[going]
+            cache.batch_select_indices(going.to(start.device))
+        step_in = network.get_input_embeddings()(token.to(start.device)).unsqueeze(1)
+    made = written.tolist()
+    return [row[: row.index(end)] if end in row else row for row in made], score

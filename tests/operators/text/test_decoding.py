@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mialang.operators.text.decoding import random_token
+from mialang.operators.text.decoding import likeliest_token, random_token
 
 
 @given(
@@ -29,9 +29,18 @@ def test_of_equals_the_first_ones_are_kept(rows: list[list[float]], k: int) -> N
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     shares = torch.tensor([0.1, 0.0, 0.5, 0.4, 0.0])
     rule = random_token(top_k=None, top_p=1.0, temperature=1.0)
-    drawn = rule.choose(shares.log().expand(100_000, 5), 0, torch.Generator().manual_seed(0))
+    logs, chances = shares.log().expand(100_000, 5), rule.chances(100_000, torch.Generator().manual_seed(0))
+    drawn = rule.choose(logs, 0, chances)
     counts = torch.bincount(drawn, minlength=5) / 100_000
     assert counts[1] == counts[4] == 0
     assert torch.allclose(counts, shares, atol=0.006)  # four standard errors of the largest
-    again = rule.choose(shares.log().expand(100_000, 5), 0, torch.Generator().manual_seed(0))
-    assert torch.equal(drawn, again)
+    assert torch.equal(drawn, rule.choose(logs, 0, rule.chances(100_000, torch.Generator().manual_seed(0))))
+
+
+def test_a_greedy_rule_leaves_nothing_to_chance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    rule = likeliest_token()
+    logs = torch.tensor([[0.2, 0.8], [0.7, 0.3]]).log()
+    assert rule.choose(logs, 0, rule.chances(2, generator)).tolist() == [1, 0]
+    assert torch.equal(generator.get_state(), before)

@@ -17,7 +17,7 @@ from mialang.operators.text.beam import Beam, beam_search
 from mialang.operators.text.causal_lm import gpt2_config
 from mialang.operators.text.decoding import Decoding
 from mialang.operators.text.language_model import built
-from mialang.operators.text.prefix_decoder import PrefixDecoder, Prefixed, decode, fit_prefix_decoder
+from mialang.operators.text.prefix_decoder import PrefixDecoder, Prefixed, _sampled, decode, fit_prefix_decoder
 
 LINES = tuple(
     f"{who} {does} the {what}"
@@ -157,6 +157,28 @@ def test_sampling_writes_several_and_draws_by_its_seed(decoder):
     assert one.values == same.values != other.values
     assert one.group.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert len(one) == 12
+
+
+@torch.inference_mode()
+def test_texts_that_have_ended_change_nothing_for_the_others(decoder):
+    """Against a plain loop that reads all of every text for each of its tokens."""
+    network, end, many, longest = decoder.network.network, decoder.tokenizer.end, 12, 16
+    start, rule = decoder.network.start(vectors(48, many)), Decoding(temperature=1.5)
+    rows, scores = _sampled(network, start, end, longest, rule, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    written, steps = torch.empty(many, 0, dtype=torch.long), []
+    for step in range(longest):
+        whole = torch.cat([start, network.get_input_embeddings()(written)], dim=1)
+        logs = network(inputs_embeds=whole).logits[:, -1].log_softmax(-1)
+        token = rule.choose(logs, step, rule.chances(many, generator)).unsqueeze(1)
+        written = torch.cat([written, token], dim=1)
+        steps.append(logs.gather(1, token))
+    plain = [row[: row.index(end)] if end in row else row for row in written.tolist()]
+    assert rows == plain
+    assert len(set(map(len, rows))) > 2, "they end at different times"
+    counted = torch.cat(steps, dim=1)
+    for row, score, each in zip(rows, scores.tolist(), counted, strict=True):
+        assert score == pytest.approx(float(each[: len(row) + 1].sum()), abs=1e-4)
 
 
 def test_texts_that_are_too_long_are_counted():
