@@ -59,14 +59,20 @@ def test_cells_are_counted_without_the_skipped_ones() -> None:
     used = "attack inside { against = insider  use = [GMI(keep = matrix.keep)] }"
     plan = plan_of(matrix=skipping.replace("{}", skipped), attack=used)
     assert plan.cells == 3
-    assert "3 keep (3 cells, the others skipped) × 5 repeats" in plan_words(plan, Cost(nodes=0, cached=0, seconds=0, unknown=0, queries=0, usd=0))
+    assert "3 keep (3 cells, the others skipped) × 5 repeats" in plan_words(
+        plan, Cost(nodes=0, cached=0, seconds=0, unknown=0, queries=0, usd=0)
+    )
 
 
 def test_a_grant_is_told_as_what_it_came_to() -> None:
     """Names that a spec gave stay; what it chose among by a parameter is told as chosen."""
-    prior = "param tiny : bool = true\nprior other { images = minus(image.Digits(classes = [7..9, 5..6][tiny]), secret) }"
+    prior = (
+        "param tiny : bool = true\nprior other { images = minus(image.Digits(classes = [7..9, 5..6][tiny]), secret) }"
+    )
     (threat,) = plan_of(prior=prior).threats
-    assert any("images (`minus(Digits(all, classes = [5, 6]), without = secret)`)" in sentence for sentence in threat.prose), threat.prose
+    assert any(
+        "images (`minus(Digits(all, classes = [5, 6]), without = secret)`)" in sentence for sentence in threat.prose
+    ), threat.prose
 
 
 def test_adding_a_defense_changes_no_other_cell() -> None:
