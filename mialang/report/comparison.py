@@ -174,8 +174,8 @@ def _paired(one: Plan, other: Plan) -> tuple[list[tuple[Node, Node]], list[tuple
                 places.setdefault((node.label, node.operator, node.role, node.repeat), []).append(node)
     pairs: list[tuple[Node, Node]] = []
     alone: list[tuple[Literal["added", "removed"], Node]] = []
-    for role in dict.fromkeys((*gone, *new)):
-        first, second = gone.get(role, []), new.get(role, [])
+    for spot in dict.fromkeys((*gone, *new)):
+        first, second = gone.get(spot, []), new.get(spot, [])
         own = {node.id: own_parameters(node.params) for node in (*first, *second)}
         unlike = []
         for node in first:
