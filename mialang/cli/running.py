@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -160,10 +160,12 @@ def trusted_here() -> tuple[str, ...]:
     if not path.is_file():
         return ()
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("mialang", {}).get("trusted", [])
+        found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         return ()
-    return tuple(name for name in found if isinstance(name, str))
+    for name in ("tool", "mialang", "trusted"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
 
 
 COMMANDS = (run,)

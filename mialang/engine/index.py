@@ -78,20 +78,30 @@ def _looked_up(store: Store, index: sqlite3.Connection) -> list[tuple[dict[str, 
     known = {run: rest for run, *rest in index.execute("SELECT run, stamp, summary, took FROM runs")}
     found: list[tuple[dict[str, Json], dict[str, Json]]] = []
     for run in Run.every(store):
-        stamp, text, took = known.pop(run.id, ("", "", ""))
+        stamp, *kept = known.pop(run.id, ("", "", ""))
         now = _stamp(run)
-        if stamp != now:
+        line = _read(kept) if stamp == now else None
+        if line is None:
             try:
                 plan = run.plan()
-                text, took = json.dumps(summary(run, plan)), json.dumps(durations(run, plan, store))
+                line = summary(run, plan), durations(run, plan, store)
             except (ValueError, KeyError, OSError):
                 found.append(({"run": run.id, "spec": "?", "status": "damaged", "seconds": None, "nodes": 0, "cached": 0,
                                "failed": 0, "bytes": 0}, {}))  # fmt: skip
                 continue
-            index.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (run.id, now, text, took))
-        found.append((json.loads(text), json.loads(took)))
+            index.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (run.id, now, *map(json.dumps, line)))
+        found.append(line)
     index.executemany("DELETE FROM runs WHERE run = ?", [(run,) for run in known])
     return found
+
+
+def _read(kept: list[Any]) -> tuple[dict[str, Json], dict[str, Json]] | None:
+    """What a row holds; None where it is garbled, so that it is made again."""
+    try:
+        line, took = map(json.loads, kept)
+    except (ValueError, TypeError):
+        return None
+    return (line, took) if isinstance(line, dict) and isinstance(took, dict) else None
 
 
 def _stamp(run: Run) -> str:

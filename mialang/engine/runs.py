@@ -59,7 +59,7 @@ class Run:
     def every(cls, store: Store) -> list[Run]:
         """All runs of a store, in the order in which they began, also within one second."""
         found = [each for each in (store.root / "runs").glob("*") if (each / "plan.json").exists()]
-        found.sort(key=lambda each: (each.name[:STAMP], (each / "spec.mia").stat().st_mtime_ns, each.name))
+        found.sort(key=lambda each: (each.name[:STAMP], _began(each), each.name))
         return [cls(each.name, each) for each in found]
 
     @classmethod
@@ -93,11 +93,17 @@ class Run:
         """
         path = self.folder / "outcome.json"
         held: Json = json.loads(path.read_bytes()) if path.exists() else {}
-        sound = isinstance(held, dict) and isinstance(held.get("nodes", {}), dict)
-        if not sound:
+        nodes = held.get("nodes", {}) if isinstance(held, dict) else None
+        if not isinstance(nodes, dict) or not all(isinstance(each, dict) for each in nodes.values()):
             raise ValueError(f"`{path}` holds no outcome")
         found: dict[str, Json] = held
         return found
+
+
+def _began(folder: Path) -> int:
+    """When a run's spec was written, in nanoseconds; where that is gone, its plan."""
+    spec = folder / "spec.mia"
+    return (spec if spec.exists() else folder / "plan.json").stat().st_mtime_ns
 
 
 def perform(  # noqa: PLR0913 - the parts of a run

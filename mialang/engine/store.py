@@ -124,10 +124,10 @@ class Store:
             NewerStoreError: a newer version made it.
         """
         try:
-            text = (self.root / "format").read_text().strip()
+            text = (self.root / "format").read_bytes().decode(errors="replace").strip()
         except OSError:
             return self
-        if not text.isdigit() or int(text) > FORMAT:
+        if not (text.isascii() and text.isdigit()) or int(text) > FORMAT:
             raise NewerStoreError(
                 f"the store `{self.root}` is of format {text or 'unknown'}, and this mialang knows up to {FORMAT}"
             )

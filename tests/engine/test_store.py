@@ -176,9 +176,10 @@ def test_writing_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.Mo
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_store_of_a_newer_version_is_refused(store: Store) -> None:
-    (store.root / "format").write_text("99\n")
-    with pytest.raises(StoreError, match="format 99"):
+@pytest.mark.parametrize("text", [b"99\n", b"\xff\xfe", "²".encode(), b""])
+def test_a_store_of_a_format_that_is_not_known_is_refused(text: bytes, store: Store) -> None:
+    (store.root / "format").write_bytes(text)
+    with pytest.raises(StoreError, match="is of format"):
         store.prepare()
 
 

@@ -272,7 +272,7 @@ def test_what_operators_took_is_the_mean_over_all_runs_and_what_was_known_counts
     assert operator_seconds(store, "another.mia") == {}, "what one operator takes elsewhere says little"
 
 
-@pytest.mark.parametrize("damage", ["bytes", "empty", "version", "table", "folder"])
+@pytest.mark.parametrize("damage", ["bytes", "empty", "version", "table", "row", "list", "folder"])
 def test_a_damaged_index_is_made_again(damage: str, tmp_path: Path) -> None:
     store = fresh(tmp_path)
     performed(store, chain(1))
@@ -287,17 +287,29 @@ def test_a_damaged_index_is_made_again(damage: str, tmp_path: Path) -> None:
             index.unlink()
             index.mkdir()
         case _:
+            orders = {
+                "version": "PRAGMA user_version = 99",
+                "table": "ALTER TABLE runs RENAME COLUMN stamp TO x",
+                "row": "UPDATE runs SET summary = '{'",
+                "list": "UPDATE runs SET took = '[]'",
+            }
             with sqlite3.connect(index) as made:
-                made.execute(
-                    "PRAGMA user_version = 99" if damage == "version" else "ALTER TABLE runs RENAME COLUMN stamp TO x"
-                )
+                made.execute(orders[damage])
             made.close()
     assert summaries(store) == lines
     assert summaries(store) == lines
 
 
-def test_a_run_that_cannot_be_read_is_listed_as_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[]", '{"nodes": 3}', '{"nodes": {"x": 3}}'])
+def test_a_run_that_cannot_be_read_is_listed_as_damaged(text: str, tmp_path: Path) -> None:
     store = fresh(tmp_path)
     run = performed(store, chain(1))
-    (run.folder / "outcome.json").write_text("{")
+    (run.folder / "outcome.json").write_text(text)
     assert [(line["run"], line["status"]) for line in summaries(store)] == [(run.id, "damaged")]
+
+
+def test_a_run_whose_spec_is_gone_hides_no_other(tmp_path: Path) -> None:
+    store = fresh(tmp_path)
+    one, other = performed(store, chain(1)), performed(store, chain(2))
+    (one.folder / "spec.mia").unlink()
+    assert {line["run"] for line in summaries(store)} == {one.id, other.id}

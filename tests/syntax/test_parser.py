@@ -126,3 +126,10 @@ def test_time_grows_linearly() -> None:
 
     seconds(10)
     assert seconds(800) < 8 * seconds(200)
+
+
+@pytest.mark.parametrize(("written", "meant"), [("=", "=="), ("=<", "<="), ("=>", ">=")])
+def test_a_comparison_that_is_written_the_wrong_way_is_turned_round(written: str, meant: str) -> None:
+    _, found = parse(Source("x.mia", f'mia 1\ngate "g" {{ require leak.top1 {written} 3 % }}\n'))
+    assert [each.code for each in found] == ["E0111"]
+    assert f"write `{meant}`" in found[0].helps
