@@ -103,10 +103,10 @@ def run(  # noqa: PLR0913 - one per option
 
 
 def _within_budget(plan: Plan, keep: Store, work: WorkSettings, people: TextIO) -> None:
-    """Say where the budget will not do, before anything is done; end where it is one of money."""
+    """Say where the budget will not do, before anything is done; end where it is one of money or of questions."""
     from mialang.plan.cost import within_budget  # noqa: PLC0415
 
-    if plan.budget.seconds is None and plan.budget.usd is None:
+    if plan.budget == type(plan.budget)():
         return
     cost, _ = cost_of(plan, keep, work)
     findings = within_budget(plan, cost, running=True)

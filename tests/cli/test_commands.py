@@ -13,6 +13,7 @@ from mialang.meaning.catalogue import library_recipes
 from mialang.meaning.modules import Modules
 from mialang.plan.emit import read_plan
 from tests.command import mialang
+from tests.specs import PARTS, spec
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "good" / "tiny.mia"
@@ -139,6 +140,22 @@ def test_a_plan_beyond_its_budget_is_refused(tiny: Path) -> None:
     said = mialang("plan", "tiny.mia", folder=tiny)
     assert said.code == 2
     assert "error[E0701]" in said.err
+
+
+def test_a_run_beyond_its_budget_of_questions_is_refused_as_its_plan_is(tmp_path: Path) -> None:
+    """Baselines ask as well, which only the plan knows."""
+    (tmp_path / "audit.mia").write_text(
+        spec(
+            threat=PARTS["threat"].replace("white_box()", "label_only(queries = 5_000 queries)"),
+            attack="attack inside { against = insider  use = [BREPMI(gan_steps = 5, at_most = 50)] }",
+            budget="budget { queries = 2_500 queries }",
+        )
+    )
+    assert mialang("check", "audit.mia", folder=tmp_path).code == 0
+    for command in ("plan", "run"):
+        said = mialang(command, "audit.mia", folder=tmp_path)
+        assert said.code == 2
+        assert "error[E0701]: the attacks may ask up to " in said.err
 
 
 @pytest.mark.parametrize(
