@@ -359,7 +359,9 @@ def _single_equals(situation: Situation) -> Diagnostic | None:
     if situation.token.type == "EQUAL" and "COMPARE" in situation.accepts() and situation.in_rule():
         turned = situation.source.text[situation.token.end_pos :][:1]  # of `=<` and `=>`
         meant = f"{turned}=" if turned in ("<", ">") else "=="
-        return error("E0111", "`=` gives a value; here two values are compared", situation.span).help(f"write `{meant}`")
+        return error("E0111", "`=` gives a value; here two values are compared", situation.span).help(
+            f"write `{meant}`"
+        )
     return None
 
 
