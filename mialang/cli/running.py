@@ -105,8 +105,9 @@ def run(  # noqa: PLR0913 - one per option
 def _within_budget(plan: Plan, keep: Store, work: WorkSettings, people: TextIO) -> None:
     """Say where the budget will not do, before anything is done; end where it is one of money or of questions."""
     from mialang.plan.cost import within_budget  # noqa: PLC0415
+    from mialang.plan.model import BudgetPlan  # noqa: PLC0415
 
-    if plan.budget == type(plan.budget)():
+    if plan.budget == BudgetPlan():
         return
     cost, _ = cost_of(plan, keep, work)
     findings = within_budget(plan, cost, running=True)

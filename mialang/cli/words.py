@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
@@ -25,6 +24,8 @@ WORD = re.compile(r"\w+(?:\.\w+)*")
 
 def plan_words(plan: Plan, cost: Cost, cached: frozenset[str] = frozenset()) -> str:
     """A plan in a few lines."""
+    from mialang.report.phrases import matrix_words  # noqa: PLC0415
+
     lines = []
     for threat in plan.threats:
         lines += [f"threat {threat.name}", *(f"  {sentence}" for sentence in threat.prose), ""]
@@ -40,11 +41,8 @@ def plan_words(plan: Plan, cost: Cost, cached: frozenset[str] = frozenset()) -> 
     for (role, operator), number in sorted(counts.items()):
         lines.append(f"  {number:5} × {operator} ({role})")
     lines.append("")
-    cells = " × ".join(f"{len(values)} {name}" for name, values in plan.matrix.items()) or "1 cell"
-    if plan.cells < math.prod(map(len, plan.matrix.values())):
-        cells += f" ({plan.cells} cells, the others skipped)"
     among = f" of {len(steps)} selected" if plan.selected is not None else ""
-    lines.append(f"{cells} × {plan.repeats} repeats: {cost.nodes} nodes{among}, {cost.cached} known already")
+    lines.append(f"{matrix_words(plan)}: {cost.nodes} nodes{among}, {cost.cached} known already")
     if lacking := _lacking(plan, chosen, cached):
         lines.append(
             f"the selection rests on {listed(lacking, most=5)}, neither selected nor known: put a `+` in front to select that too"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,14 @@ def named(cell: Mapping[str, str]) -> str:
     if len(cell) > 1 or not all(value[:1].isalpha() for value in cell.values()):
         return ", ".join(f"{axis} = {value}" for axis, value in cell.items())
     return next(iter(cell.values()), EVERYWHERE)
+
+
+def matrix_words(plan: Plan) -> str:
+    """The size of the matrix: how many values each axis has, and how many cells are left where some are skipped."""
+    sizes = {axis: len(values) for axis, values in plan.matrix.items()}
+    words = " × ".join(f"{size} {axis}" for axis, size in sizes.items()) or "1 cell"
+    skips = plan.cells < math.prod(sizes.values())
+    return f"{words}{f' ({plan.cells} cells, the others skipped)' if skips else ''} × {plan.repeats} repeats"
 
 
 def unit_of(term: Json, plan: Plan) -> str:

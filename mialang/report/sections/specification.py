@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from mialang.plan.model import Plan
 from mialang.report.drawing import draw
+from mialang.report.phrases import matrix_words
 from mialang.report.record import Record
 from mialang.report.svg import tag
 from mialang.syntax.grammar import lex
@@ -99,10 +100,7 @@ def _facts(record: Record) -> Iterable[tuple[str, str]]:
     yield "plan", plan.key
     yield "mialang", plan.mialang
     yield "root seed", f"{plan.seed}; every other seed derives from it, from what a step computes, and from the repeat"
-    yield (
-        "matrix",
-        " × ".join([*(f"{len(values)} {axis}" for axis, values in plan.matrix.items()), f"{plan.repeats} repeats"]),
-    )
+    yield "matrix", matrix_words(plan)
     yield "nodes", f"{sum(not node.passes_on for node in plan.nodes.values()):,}"
     yield "device", ", ".join(devices) or "nothing was computed"
     yield (
